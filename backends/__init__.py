@@ -1,0 +1,1 @@
+"""Backends of palm_theory: each module imports its heavy libraries lazily, and only its own."""

@@ -1,0 +1,66 @@
+"""Upper bounds on J* between solved weights: the sandwich of Theorem 3."""
+
+from __future__ import annotations
+
+import highspy
+import numpy as np
+
+from palm_theory.errors import CertificateError
+from palm_theory.simplex import Array
+
+
+class UpperHull:
+    """U(w) = min{Σλ_k u_k : Σλ_k w_k = w, λ ≥ 0}, with u_k ≥ J* at w_k. J* is convex, so U(w) ≥ J*_w.
+
+    Starts from bounds at the d vertices of the simplex, so U is finite everywhere. Adding a point only lowers U.
+    One linear program is kept and re-solved warm; its answer is then made feasible in exact form (below), so a
+    solver's tolerance never turns into a bound that is too low.
+    """
+
+    def __init__(self, vertex_bounds: Array) -> None:
+        d = len(vertex_bounds)
+        self._weights: list[Array] = []
+        self._bounds: list[float] = []
+        self._vertex_bounds = np.array(vertex_bounds, dtype=np.float64)
+        self._solver = highspy.Highs()
+        self._solver.silent()
+        self._solver.setOptionValue("presolve", "off")
+        self._solver.setOptionValue("solver", "simplex")
+        self._solver.setOptionValue("threads", 1)
+        self._solver.setOptionValue("primal_feasibility_tolerance", 1e-10)
+        for _ in range(d):
+            self._solver.addRow(0.0, 0.0, 0, np.array([], dtype=np.int32), np.array([], dtype=np.float64))
+        # The program's costs are bounds over this unit: a solver's tolerances are absolute.
+        self._unit = float(np.abs(self._vertex_bounds).max()) or 1.0
+        for vertex, bound in zip(np.eye(d), self._vertex_bounds, strict=True):
+            self.add(vertex, float(bound))
+
+    def add(self, weights: Array, bound: float) -> None:
+        """Add the point (w_k, u_k), u_k ≥ J* at w_k."""
+        support = np.flatnonzero(weights).astype(np.int32)
+        self._solver.addCol(bound / self._unit, 0.0, highspy.kHighsInf, len(support), support, weights[support])
+        self._weights.append(np.array(weights, dtype=np.float64))
+        self._bounds.append(bound)
+
+    def __call__(self, weights: Array) -> float:
+        """U(w) for one weight vector (d,), in the unit of the bounds. Raises CertificateError if the solver fails."""
+        for i, value in enumerate(weights):
+            self._solver.changeRowBounds(i, float(value), float(value))
+        self._solver.run()
+        if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            raise CertificateError(f"the upper hull's linear program ended {self._solver.getModelStatus()}")
+        solution = np.maximum(np.asarray(self._solver.getSolution().col_value), 0.0)
+        used = np.flatnonzero(solution)
+        return self._feasible_value(weights, used, solution[used])
+
+    def _feasible_value(self, weights: Array, used: np.ndarray, multipliers: Array) -> float:
+        """The cost of a combination that meets Σλ_k w_k = w in every coordinate, made from a nearly feasible one.
+
+        Shrink λ until no coordinate exceeds w, then make up the rest with simplex vertices.
+        """
+        reached = multipliers @ np.array([self._weights[k] for k in used])
+        positive = reached > 0
+        shrink = min(1.0, float((weights[positive] / reached[positive]).min()))
+        rest = np.maximum(weights - shrink * reached, 0.0)
+        cost = shrink * (multipliers @ np.array([self._bounds[k] for k in used]))
+        return float(cost + rest @ self._vertex_bounds)

@@ -1,0 +1,141 @@
+"""Writing files that are whole or absent, and policies that are plain data."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from palm_theory.errors import ArtifactError, InputError
+
+POLICY_FILE = "policy.json"
+ARRAYS_FILE = "policy.npz"
+
+
+@contextlib.contextmanager
+def explained_disk_errors(path: Path) -> Iterator[None]:
+    """Turn an operating-system error while writing ``path`` into an ArtifactError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ArtifactError(
+            f"cannot write {path}: {reason}; what was finished before is kept, free the disk or choose another "
+            "folder and run again"
+        ) from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a crash leaves either the old content or the new: temporary file, fsync, rename."""
+    with explained_disk_errors(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and new names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def canonical_json(data: Any) -> str:
+    """JSON with sorted keys and no spaces: equal data, equal text. NaN and infinity are refused."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256 of ``data``."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def array_digest(array: np.ndarray) -> str:
+    """SHA-256 over an array's type, shape and bytes."""
+    contiguous = np.ascontiguousarray(array)
+    header = f"{contiguous.dtype.str}{contiguous.shape}".encode()
+    return sha256(header + contiguous.tobytes())
+
+
+def folder_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below ``folder``, by relative POSIX path, sorted."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in files}
+
+
+def save_plain_data(policy: Any, folder: Path) -> None:
+    """Write a policy made of None, bools, numbers, strings, lists, dicts and numeric arrays into ``folder``.
+
+    The structure goes to policy.json, arrays to policy.npz; never pickle. Raises InputError on any other type.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    structure = _encode(policy, arrays)
+    if arrays:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        write_atomically(folder / ARRAYS_FILE, buffer.getvalue())
+    write_atomically(folder / POLICY_FILE, canonical_json(structure).encode())
+
+
+def load_plain_data(folder: Path) -> Any:
+    """The inverse of ``save_plain_data``; tuples come back as lists. Raises ArtifactError on a corrupt file."""
+    try:
+        structure = json.loads((folder / POLICY_FILE).read_text())
+        arrays: dict[str, np.ndarray] = {}
+        if (folder / ARRAYS_FILE).exists():
+            with np.load(folder / ARRAYS_FILE, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+        return _decode(structure, arrays)
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ArtifactError(f"the policy in {folder} cannot be read: {error}") from error
+    except Exception as error:  # zipfile and zlib have error types of their own, none of them an OSError
+        raise ArtifactError(f"the policy in {folder} is corrupt: {error}") from error
+
+
+def _encode(data: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if data is None or isinstance(data, bool | int | float | str):
+        return data
+    if isinstance(data, np.generic):
+        return data.item()
+    if isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
+        name = f"array{len(arrays)}"
+        arrays[name] = data
+        return {"array": name}
+    if isinstance(data, list | tuple):
+        return {"list": [_encode(item, arrays) for item in data]}
+    if isinstance(data, dict) and all(isinstance(key, str) for key in data):
+        return {"dict": {key: _encode(item, arrays) for key, item in data.items()}}
+    raise InputError(
+        f"a policy of type {type(data).__name__} is not plain data; the backend must define save_policy and load_policy"
+    )
+
+
+def _decode(data: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if not isinstance(data, dict):
+        return data
+    ((kind, content),) = data.items()
+    if kind == "array":
+        return arrays[content]
+    if kind == "list":
+        return [_decode(item, arrays) for item in content]
+    return {key: _decode(item, arrays) for key, item in content.items()}
