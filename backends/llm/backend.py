@@ -1,0 +1,192 @@
+"""LLMBackend: LoRA adapters of one base model, trained by GRPO or RLOO, as policies of the core."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from backends.bandit import BanditBackend
+from backends.llm.evaluation import Measured, load_measured
+from backends.llm.jobs import MEASURED_FILE, EvaluateJob, SampleJob, TrainJob, weights_label
+from backends.llm.planning import ForecastQuality, empirical_bandit, forecast_quality, load_samples
+from backends.llm.policies import Adapter, LLMPolicy, load_policy, policy_digest, save_policy
+from backends.llm.problem import Problem, fingerprint
+from backends.llm.prompts import bundled_held_out, bundled_prompts, read_prompts
+from backends.llm.rewards import resolve_rewards
+from backends.llm.settings import DEFAULT_MODEL, Chat, Evaluation, Planning, Training, preset
+from backends.llm.texts import Prompt
+from backends.llm.training import ADAPTER_FOLDER
+from backends.llm.worker import Workers, run_job
+from palm_theory.backend import PolicyBackend, Power, Solution, Status, seed_for
+from palm_theory.errors import InputError
+from palm_theory.normalizer import Normalizer
+from palm_theory.simplex import Array, validate_weights
+
+DEFAULT_REWARDS = ("brevity", "relevance", "positivity")
+DEFAULT_FOLDER = Path("runs") / "llm"
+TORCH_SEEDS = 2**31
+
+Prompts = Sequence[str] | str | Path
+
+
+class LLMBackend(PolicyBackend):
+    """maximise J_w(π) = E_x E_{y∼π(·|x)} ⟨w, r(x, y)⟩ − β·E_x KL(π(·|x)‖π_ref(·|x)) over LoRA adapters of a base model.
+
+    R(π) ∈ [0, R_max]^d and f(π) = β·KL, at sequence level, are estimated on held-out prompts and carry standard
+    errors. Training is no exact oracle: it declares no (ε₀, δ₀), and no upper bound on J*_w follows from it.
+
+    Parameters
+    ----------
+    model : π_ref, a Hugging Face id or a folder; by default the embedded SmolLM2-135M-Instruct.
+    rewards : d rewards: built-in names, ``name=MODEL`` for a reward model, ``module:function``, callables, or Rewards.
+    beta : β > 0, the price of one nat of KL, in the unit of the rewards.
+    prompts, held_out : training and evaluation prompts: a file (see ``read_prompts``) or a sequence; the bundled ones
+        by default.
+    preset : "tiny" or "default": the sizes of everything below that is not given.
+    training, evaluation, planning : see ``backends.llm.settings``.
+    system_prompt, max_new_tokens, dtype, batch_size : see ``Chat``.
+    folder : where training, evaluations and samples are kept and resumed from.
+    workers : how jobs run; by default one process with one thread.
+    warm_starts : weights → PEFT folder is looked up here for a starting point; the reference stays the base model.
+
+    A policy is an ``LLMPolicy``: an ``Adapter`` from ``optimize``, or a ``DecodingMixture``, ``GibbsResampling``,
+    ``Reference`` that the caller makes. Raises InputError on any bad argument, before any model is loaded.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = DEFAULT_MODEL,
+        rewards: Sequence[Any] = DEFAULT_REWARDS,
+        beta: float = 0.05,
+        reward_max: float = 1.0,
+        prompts: Prompts | None = None,
+        held_out: Prompts | None = None,
+        preset_name: str = "default",
+        training: Training | None = None,
+        evaluation: Evaluation | None = None,
+        planning: Planning | None = None,
+        system_prompt: str | None = "Answer in one short sentence.",
+        max_new_tokens: int | None = None,
+        dtype: str = "bfloat16",
+        batch_size: int = 64,
+        seed: int = 0,
+        folder: str | Path = DEFAULT_FOLDER,
+        workers: Workers | None = None,
+    ) -> None:
+        sizes = preset(preset_name)
+        limit = max_new_tokens or sizes.max_new_tokens
+        self.problem = Problem(
+            chat=Chat(model, system_prompt, limit, dtype, batch_size),
+            rewards=resolve_rewards(rewards, limit),
+            beta=float(beta),
+            reward_max=float(reward_max),
+            prompts=_prompts(prompts, bundled_prompts()),
+            held_out=_prompts(held_out, bundled_held_out()[: sizes.held_out]),
+            training=training or sizes.training,
+            evaluation=evaluation or sizes.evaluation,
+            planning=planning or sizes.planning,
+            seed=int(seed),
+        )
+        self.folder = Path(folder)
+        self.workers = workers or Workers()
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        return self.problem.objectives
+
+    @property
+    def reward_max(self) -> float:
+        return self.problem.reward_max
+
+    @property
+    def regularizer_max(self) -> None:
+        """None: the KL of a trained adapter has no bound known beforehand."""
+
+    @property
+    def has_reference(self) -> bool:
+        """True: the base model itself has f = 0."""
+        return True
+
+    @property
+    def powers(self) -> frozenset[Power]:
+        return frozenset({Power.SURROGATE})
+
+    @property
+    def normalizers(self) -> tuple[Normalizer, ...]:
+        return tuple(reward.normalizer for reward in self.problem.rewards)
+
+    def describe(self) -> Mapping[str, Any]:
+        return {**self.problem.describe_policies(), **self.problem.describe_evaluation()}
+
+    def optimize(self, weights: Array) -> Solution:
+        """Train the adapter for ``weights``, or take it from the folder where it is finished, and measure it."""
+        job = self.training_job(weights)
+        run_job(job, self.workers, self._slots)
+        policy = Adapter(self.problem.chat, str(job.folder / ADAPTER_FOLDER))
+        return Solution(policy, self.measure(policy).value(), status=Status.TRAINED)
+
+    def training_job(self, weights: Array, warm_start: Path | None = None) -> TrainJob:
+        """The training run for ``weights``, where its files are and how it starts."""
+        w = validate_weights(weights, len(self.objectives))
+        seed = seed_for(self.problem.seed, w) % TORCH_SEEDS
+        run = {**self.problem.describe_policies(), "weights": w.tolist(), "warm_start": str(warm_start or "")}
+        folder = self.folder / "policies" / fingerprint(run)
+        return TrainJob(self.problem, folder, tuple(w.tolist()), seed, warm_start)
+
+    def evaluate(self, policy: Any) -> Any:
+        return self.measure(policy).value()
+
+    def measure(self, policy: LLMPolicy) -> Measured:
+        """Per-prompt measurements of a policy; kept on disk, so that asking again costs nothing."""
+        if not isinstance(policy, LLMPolicy):
+            raise InputError(f"an LLM policy is needed, got {type(policy).__name__}")
+        key = {**self.problem.describe_evaluation(), "policy": policy_digest(policy)}
+        folder = self.folder / "evaluations" / fingerprint(key)
+        run_job(EvaluateJob(self.problem, folder, policy), self.workers, self._slots)
+        return load_measured(folder / MEASURED_FILE)
+
+    def planning_samples(self) -> Array:
+        """Scored answers of the base model, rewards (X, m, d); sampled on the first call, kept in the folder."""
+        folder = self.folder / "plans" / fingerprint(self.problem.describe_planning())
+        run_job(SampleJob(self.problem, folder), self.workers, self._slots)
+        return load_samples(folder)
+
+    def surrogate(self) -> BanditBackend:
+        """The empirical bandit of the base model's answers: it forecasts ε and δ, and costs no training."""
+        return empirical_bandit(self.problem, self.planning_samples())
+
+    def forecast_quality(self) -> ForecastQuality:
+        """How far the surrogate can be trusted."""
+        return forecast_quality(self.surrogate(), self.problem.planning.samples)
+
+    def save_policy(self, policy: Any, folder: Path) -> None:
+        save_policy(policy, folder)
+
+    def load_policy(self, folder: Path) -> LLMPolicy:
+        return load_policy(folder, self.problem.chat.model, self.problem.rewards)
+
+    def clear(self) -> None:
+        """Delete everything kept in the folder: samples, adapters, evaluations."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def label(self, weights: Array) -> str:
+        """Weights for people: ``brevity 0.70 + positivity 0.30``."""
+        return weights_label(self.objectives, tuple(weights))
+
+    @property
+    def _slots(self) -> Path:
+        return self.folder / "slots"
+
+
+def _prompts(given: Prompts | None, default: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    if given is None:
+        return default
+    if isinstance(given, str | Path):
+        return read_prompts(given)
+    prompts = tuple(text if isinstance(text, Prompt) else Prompt(text) for text in given)
+    if not all(prompt.strip() for prompt in prompts):
+        raise InputError("every prompt must be non-empty text")
+    return prompts

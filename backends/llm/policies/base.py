@@ -1,0 +1,136 @@
+"""The one interface of all LLM policies: generate, and replies with what an evaluation needs."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backends.llm.models import end_tokens, load_model, load_tokenizer
+from backends.llm.sampling import Tokens, gather_logprobs, prompt_tokens, to_completion
+from backends.llm.settings import Chat
+from backends.llm.texts import Completion
+from palm_theory.simplex import Array
+
+SCORING_BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Replies:
+    """A policy's replies to N prompts, n each, with what their expectation needs.
+
+    ``probabilities`` (N, n), rows summing to 1, weigh each reply in the policy's expectation: 1/n where replies are
+    samples of the policy. ``divergence`` (N,) estimates KL(π(·|x)‖π_ref(·|x)) at sequence level, in nats: the k1
+    estimator log π/π_ref, unbiased. ``divergence_check`` (N,) is the k3 estimator π_ref/π − 1 − log(π_ref/π) of the
+    same number, or None where the policy has no per-sample density.
+    """
+
+    completions: list[list[Completion]]
+    probabilities: Array
+    divergence: Array
+    divergence_check: Array | None
+
+
+class Session(ABC):
+    """A policy with its model in memory: for many calls in a row."""
+
+    @abstractmethod
+    def generate(self, prompts: Sequence[str], generations: int = 1, seed: int = 0) -> list[list[Completion]]:
+        """``generations`` completions of each prompt, drawn from the policy; equal seeds give equal texts."""
+
+    @abstractmethod
+    def replies(self, prompts: Sequence[str], generations: int, seed: int) -> Replies:
+        """Completions with their weights and the policy's KL from the base model."""
+
+
+@dataclass(frozen=True)
+class LLMPolicy(ABC):
+    """π(y|x) of one policy: plain data, picklable; models are loaded when it is opened."""
+
+    chat: Chat
+
+    @abstractmethod
+    def open(self) -> Session:
+        """Load what the policy needs. Raises InputError or ArtifactError where that cannot be done."""
+
+    def generate(self, prompts: Sequence[str], generations: int = 1, seed: int = 0) -> list[list[Completion]]:
+        """``generations`` completions of each prompt. To generate often, ``open()`` once."""
+        return self.open().generate(prompts, generations, seed)
+
+
+class TokenSession(Session):
+    """A session of a policy that samples token by token and can score what it sampled.
+
+    Subclasses say how to sample and how probable every next token is.
+    """
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+        self.tokenizer = load_tokenizer(chat.model)
+        self.model: Any = load_model(chat)
+        self.ends = end_tokens(self.model, self.tokenizer)
+
+    @abstractmethod
+    def sample(self, prompts: Sequence[Tokens], generations: int, seed: int) -> list[list[Tokens]]:
+        """Completion tokens for each prompt."""
+
+    @abstractmethod
+    def logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
+        """The policy's log-probabilities of every next token, float32 (B, T, V)."""
+
+    @abstractmethod
+    def reference_logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
+        """The base model's log-probabilities of every next token, float32 (B, T, V)."""
+
+    def generate(self, prompts: Sequence[str], generations: int = 1, seed: int = 0) -> list[list[Completion]]:
+        tokens = [prompt_tokens(self.tokenizer, prompt, self.chat.system_prompt) for prompt in prompts]
+        return self._texts(self.sample(tokens, generations, seed))
+
+    def replies(self, prompts: Sequence[str], generations: int, seed: int) -> Replies:
+        tokens = [prompt_tokens(self.tokenizer, prompt, self.chat.system_prompt) for prompt in prompts]
+        answers = self.sample(tokens, generations, seed)
+        ratios = self._log_ratios(tokens, answers)
+        return Replies(
+            self._texts(answers),
+            np.full(ratios.shape, 1 / generations),
+            ratios.mean(axis=1),
+            (np.expm1(-ratios) + ratios).mean(axis=1),
+        )
+
+    def _texts(self, answers: list[list[Tokens]]) -> list[list[Completion]]:
+        return [[to_completion(self.tokenizer, row, self.ends) for row in rows] for rows in answers]
+
+    def _log_ratios(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> Array:
+        """log π(y|x) − log π_ref(y|x) of each completion, summed over its tokens, (N, n)."""
+        import torch
+
+        pairs = [(prompt, row) for prompt, rows in zip(prompts, answers, strict=True) for row in rows]
+        totals: list[float] = []
+        with torch.no_grad(), in_float32(self.model):
+            for start in range(0, len(pairs), SCORING_BATCH):
+                before, rows = zip(*pairs[start : start + SCORING_BATCH], strict=True)
+                ours = gather_logprobs(self.logprobs(before, rows), rows)
+                base = gather_logprobs(self.reference_logprobs(before, rows), rows)
+                totals.extend(float((a.double() - b.double()).sum()) for a, b in zip(ours, base, strict=True))
+        return np.array(totals).reshape(len(prompts), -1)
+
+
+@contextlib.contextmanager
+def in_float32(model: Any) -> Iterator[None]:
+    """Hold a model's weights in float32, and put their own types back after: bfloat16 log-probabilities of a sequence
+    depend on the batch they are computed in. The way there and back is exact."""
+    import torch
+
+    tensors = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point() and t.dtype != torch.float32]
+    types = [tensor.dtype for tensor in tensors]
+    for tensor in tensors:
+        tensor.data = tensor.data.float()
+    try:
+        yield
+    finally:
+        for tensor, dtype in zip(tensors, types, strict=True):
+            tensor.data = tensor.data.to(dtype)
