@@ -1,0 +1,38 @@
+"""palm_theory: a few policies, a near-optimal one for every preference weighting, with a certificate."""
+
+from palm_theory import bounds, covers, design, metrics, utilities
+from palm_theory.audit import audit
+from palm_theory.backend import PolicyBackend, Power, Solution, Status
+from palm_theory.bounds import OracleError
+from palm_theory.build import build_portfolio
+from palm_theory.certificate import Certificate, Kind
+from palm_theory.portfolio import Member, Portfolio
+from palm_theory.strategies import Adaptive, Palm, RandomWeights, Strategy, UniformGrid
+from palm_theory.value import Value
+from palm_theory.version import __version__
+
+__all__ = [
+    "Adaptive",
+    "Certificate",
+    "Kind",
+    "Member",
+    "OracleError",
+    "Palm",
+    "PolicyBackend",
+    "Portfolio",
+    "Power",
+    "RandomWeights",
+    "Solution",
+    "Status",
+    "Strategy",
+    "UniformGrid",
+    "Value",
+    "__version__",
+    "audit",
+    "bounds",
+    "build_portfolio",
+    "covers",
+    "design",
+    "metrics",
+    "utilities",
+]

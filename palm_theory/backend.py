@@ -124,6 +124,10 @@ class PolicyBackend(ABC):
         a portfolio and decides whether a journal belongs to this problem, so two different problems must differ."""
         return {}
 
+    def label(self, policy: Any) -> str | None:
+        """A short name of a policy for people, or None, the default."""
+        return None
+
     def save_policy(self, policy: Any, folder: Path) -> None:
         """Write a policy into an existing, empty folder. The default takes plain data (numbers, strings, lists,
         dicts, numeric arrays)."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from scipy.optimize import minimize_scalar
-
 from palm_theory.bounds import (
     EXACT,
     Bound,
@@ -249,6 +247,9 @@ def _best_for_budget(
     reward_max: float,
     evaluate: Callable[[float, float], Bound],
 ) -> Bound:
+    # Imported here because it alone would double the import time of the package.
+    from scipy.optimize import minimize_scalar
+
     if epsilon is not None and delta is not None:
         raise InputError("give epsilon or delta (or neither), not both: the budget fixes the other")
     smallest = d * 2 ** (d - 1)

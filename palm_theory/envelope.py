@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial import HalfspaceIntersection, QhullError
 
 from palm_theory.errors import CertificateError
 from palm_theory.simplex import Array, as_float_array
@@ -43,7 +42,7 @@ def scalarize(values: Array, weights: Array) -> Array:
 
 
 class Envelope(NamedTuple):
-    """The lower envelope at n weights: ``best`` (n,) holds max_k ⟨w, G_k⟩, ``policy`` (n,) the lowest k attaining it."""
+    """At n weights: ``best`` (n,) holds L(w) = max_k ⟨w, G_k⟩, ``policy`` (n,) the lowest k attaining it."""
 
     best: Array
     policy: np.ndarray
@@ -72,6 +71,9 @@ def corner_weights(values: Array) -> Array:
 
     Raises CertificateError where Qhull fails; corners are never silently left out.
     """
+    # Imported here to keep the import of the package fast.
+    from scipy.spatial import HalfspaceIntersection, QhullError
+
     unique = np.unique(values, axis=0)
     d = unique.shape[1]
     vertices = np.eye(d)
@@ -106,3 +108,35 @@ def _distinct(weights: Array) -> Array:
     """Rows of ``weights`` that differ by more than rounding, in lexicographic order of the rounded rows."""
     _, first = np.unique(np.round(weights, 11) + 0.0, axis=0, return_index=True)
     return weights[first]
+
+
+def distinct_policies(values: Array) -> np.ndarray:
+    """The lowest index of every distinct row of ``values``, increasing."""
+    _, first = np.unique(values, axis=0, return_index=True)
+    return np.sort(first)
+
+
+def essential_policies(values: Array) -> np.ndarray:
+    """Indices, increasing, of policies that together have the same lower envelope, with the redundant ones dropped.
+
+    A policy is redundant where it is strictly best nowhere: a duplicate, one that is never best, one that only ties
+    (all to rounding). Of equal policies the lowest index stays. A policy's cell is spanned by the corner weights at
+    which it is best, so it is strictly best somewhere iff it is so at their centroid.
+    """
+    kept = distinct_policies(values)
+    corners = corner_weights(values[kept])
+    table = scalarize(values[kept], corners)
+    touches = table >= table.max(axis=1, keepdims=True) - rounding_at(values, corners)[:, None]
+    centroids = touches.T @ corners / np.maximum(touches.sum(axis=0), 1)[:, None]
+    best_nowhere = ~touches.any(axis=0)
+    margins = rounding_at(values, centroids)
+    alive = ~best_nowhere
+    for k in range(len(kept) - 1, -1, -1):
+        if not alive[k] or alive.sum() == 1:
+            continue
+        others = alive.copy()
+        others[k] = False
+        rival = scalarize(values[kept][others], centroids[k : k + 1]).max()
+        own = scalarize(values[kept][k : k + 1], centroids[k : k + 1])[0, 0]
+        alive[k] = own - rival > margins[k]
+    return kept[alive]

@@ -6,6 +6,7 @@ import highspy
 import numpy as np
 
 from palm_theory.errors import CertificateError
+from palm_theory.quiet_highs import QuietHighs
 from palm_theory.simplex import Array
 
 
@@ -22,11 +23,9 @@ class UpperHull:
         self._weights: list[Array] = []
         self._bounds: list[float] = []
         self._vertex_bounds = np.array(vertex_bounds, dtype=np.float64)
-        self._solver = highspy.Highs()
-        self._solver.silent()
+        self._solver = QuietHighs()
         self._solver.setOptionValue("presolve", "off")
         self._solver.setOptionValue("solver", "simplex")
-        self._solver.setOptionValue("threads", 1)
         self._solver.setOptionValue("primal_feasibility_tolerance", 1e-10)
         for _ in range(d):
             self._solver.addRow(0.0, 0.0, 0, np.array([], dtype=np.int32), np.array([], dtype=np.float64))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from scipy.stats import norm
 
 from palm_theory.errors import InputError
 from palm_theory.simplex import Array
@@ -29,7 +29,7 @@ def empirical_bernstein_halfwidth(stderr: Array, samples: int, value_range: floa
 
 def normal_halfwidth(stderr: Array, failure: float) -> Array:
     """Half-width of the two-sided normal interval: an approximation for large samples, not a bound."""
-    return np.asarray(stderr) * float(norm.isf(failure / 2))
+    return np.asarray(stderr) * -NormalDist().inv_cdf(failure / 2)
 
 
 def split_failure(confidence: float, intervals: int) -> float:

@@ -1,0 +1,323 @@
+"""Audits: from a portfolio's values and what is known of J*, a certificate (Theorem 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from palm_theory.backend import PolicyBackend, Power, check_value, solve, upper_bound_at
+from palm_theory.certificate import Certificate, Kind
+from palm_theory.envelope import lower_envelope, rounding_at
+from palm_theory.errors import BackendError, InputError
+from palm_theory.intervals import empirical_bernstein_halfwidth, normal_halfwidth, split_failure
+from palm_theory.sandwich import (
+    EXACT_TOLERANCE,
+    AdditiveGap,
+    Corner,
+    CornerScan,
+    MultiplicativeGap,
+    SolvedWeights,
+    without_rounding,
+)
+from palm_theory.simplex import Array, sample_dirichlet, validate_weights
+from palm_theory.value import Value
+
+Gap = MultiplicativeGap | AdditiveGap
+
+DEFAULT_CONFIDENCE = 0.95
+
+
+class HasValues(Protocol):
+    """Anything with the values of K policies: a Portfolio, or what a third party makes."""
+
+    @property
+    def policy_values(self) -> Sequence[Value]: ...
+
+
+class OptimalValueOracle:
+    """Asks a backend for J*, counting calls; each answer is checked. Uses ``optimal_value`` where it is declared."""
+
+    def __init__(self, backend: PolicyBackend, limit: int | None = None) -> None:
+        self.backend = backend
+        self.limit = limit
+        self.calls = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no more calls are allowed."""
+        return self.limit is not None and self.calls >= self.limit
+
+    def __call__(self, weights: Array) -> tuple[float, float]:
+        """(reached, upper) with reached ≤ J*_w ≤ upper; upper is inf where the backend proves none.
+
+        Raises BackendError where the backend fails or returns nonsense.
+        """
+        self.calls += 1
+        if Power.OPTIMAL_VALUE in self.backend.powers:
+            value = self.backend.optimal_value(validate_weights(weights, len(self.backend.objectives)))
+            if not math.isfinite(value):
+                name = type(self.backend).__name__
+                raise BackendError(f"{name}.optimal_value returned {value} at weights {weights.tolist()}")
+            return value, value
+        solution = solve(self.backend, weights)
+        upper = upper_bound_at(solution, weights, self.backend.oracle_error)
+        return solution.value.scalarize(weights), math.inf if upper is None else upper
+
+    def record(self, solved: SolvedWeights, weights: Array) -> None:
+        """Ask at one weight and add the answer to ``solved``."""
+        solved.add(weights, *self(weights))
+
+
+class Worst(NamedTuple):
+    """The largest gap over the simplex: its upper bound, how far below the true one may lie, where, and how known."""
+
+    gap: float
+    slack: float
+    weights: Array
+    kind: Kind
+
+
+def values_of(portfolio: HasValues | Sequence[Value]) -> list[Value]:
+    """The values of K ≥ 1 policies with one d; raises InputError otherwise."""
+    values = list(portfolio) if isinstance(portfolio, Sequence) else list(portfolio.policy_values)
+    if not values:
+        raise InputError("a portfolio needs at least one policy")
+    if len({value.rewards.shape for value in values}) > 1:
+        raise InputError("all policies of a portfolio need the same number of objectives")
+    return values
+
+
+def stack(values: Sequence[Value]) -> Array:
+    """Vertex values G of K policies, shape (K, d)."""
+    return np.stack([value.vertex_values for value in values])
+
+
+def audit(
+    portfolio: HasValues | Sequence[Value],
+    backend: PolicyBackend | None = None,
+    *,
+    epsilon: float | None = None,
+    delta: float | None = None,
+    reference: Sequence[Value] | None = None,
+    solved: SolvedWeights | None = None,
+    max_oracle_calls: int | None = None,
+    kind: str = "auto",
+    samples: int = 1000,
+    seed: int = 0,
+    confidence: float = DEFAULT_CONFIDENCE,
+    reward_max: float | None = None,
+) -> Certificate:
+    """Certify the largest gap of a portfolio over the whole simplex: J_w ≥ (1−ε)·J*_w − δ for every w ∈ Δ.
+
+    By Theorem 3 the largest gap is at a corner weight of the portfolio's lower envelope, so it is found exactly from
+    J* at finitely many weights. Only corners that may be the worst are asked for; the others are settled by the
+    sandwich.
+
+    Parameters
+    ----------
+    portfolio : K policies' values (or a Portfolio).
+    backend : asked for J*. Exact audits need its optimum, or an upper bound on it, at any weight.
+    epsilon, delta : which claim to certify. Neither: the least ε at δ = 0. ``epsilon``: the least δ at this ε.
+        ``delta``: the least ε at this δ. Not both.
+    reference : values of a finite set of policies; J* is then the best of them, known at every weight, and no backend
+        is asked. With standard errors anywhere, lower limits of the portfolio face upper limits of the reference.
+    solved : what is already known of J*; updated with every answer.
+    max_oracle_calls : stop asking after so many calls; the certificate is then at best "bounded".
+    kind : "auto", or "sampled" to look at ``samples`` weights drawn with ``seed`` instead, which proves nothing.
+    confidence : for values with standard errors.
+    reward_max : R_max, for empirical Bernstein intervals where there is no backend to tell it.
+
+    Returns
+    -------
+    A certificate, "exact" where the worst corner's J* is known to rounding, "bounded" where it is only bounded,
+    "unknown" where not even that, "sampled" when asked for.
+
+    Raises InputError on bad arguments, BackendError where a solve fails (never counted as coverage).
+    """
+    values = values_of(portfolio)
+    gap = _gap_of(epsilon, delta)
+    if kind not in ("auto", "sampled"):
+        raise InputError(f"kind must be 'auto' or 'sampled', got {kind!r}")
+    if backend is not None:
+        for number, value in enumerate(values):
+            check_value(backend, value, f"policy {number} of the portfolio")
+    if reference is not None:
+        return _against_reference(values, values_of(reference), gap, confidence, reward_max or _reward_max(backend))
+    if any(value.is_estimate for value in values):
+        raise InputError("values with standard errors are audited against a reference set: pass reference=...")
+    if kind == "sampled":
+        if backend is None:
+            raise InputError("a sampled audit needs a backend to ask for J*")
+        return _sampled(stack(values), OptimalValueOracle(backend), gap, samples, seed)
+    if solved is None:
+        solved = SolvedWeights(values[0].rewards.size)
+    oracle = None if backend is None else OptimalValueOracle(backend, max_oracle_calls)
+    return certify(stack(values), solved, oracle, gap)
+
+
+def _gap_of(epsilon: float | None, delta: float | None) -> Gap:
+    if epsilon is not None and delta is not None:
+        raise InputError("give epsilon or delta, not both: an audit finds the least of the other")
+    for name, number in (("epsilon", epsilon), ("delta", delta)):
+        if number is not None and not (math.isfinite(number) and number >= 0):
+            raise InputError(f"{name} must be finite and >= 0, got {number}")
+    if epsilon is not None:
+        if epsilon > 1:
+            raise InputError(f"epsilon must lie in [0, 1], got {epsilon}")
+        return AdditiveGap(epsilon)
+    return MultiplicativeGap(delta or 0.0)
+
+
+def _reward_max(backend: PolicyBackend | None) -> float | None:
+    return None if backend is None else backend.reward_max
+
+
+def _claim(gap: Gap, measured: float) -> tuple[float, float]:
+    """(ε, δ) of the claim that a measured gap makes."""
+    return (gap.epsilon, measured) if isinstance(gap, AdditiveGap) else (measured, gap.delta)
+
+
+def certify(
+    values: Array,
+    solved: SolvedWeights,
+    oracle: OptimalValueOracle | None,
+    gap: Gap | None = None,
+    *,
+    size_bound: float | None = None,
+    calls_before: int = 0,
+) -> Certificate:
+    """The certificate of K policies with vertex values (K, d), from what is ``solved`` and what ``oracle`` answers.
+
+    Without an oracle nothing is asked. ``calls_before`` is what construction has already asked for.
+    """
+    gap = gap or MultiplicativeGap()
+    if oracle is not None:
+        for vertex in solved.unsolved_vertices():
+            if not oracle.exhausted:
+                oracle.record(solved, vertex)
+    scan = CornerScan(values, solved)
+    worst = _settle(scan, gap, oracle)
+    additive = _settle(scan, AdditiveGap(), oracle)
+    epsilon, delta = _claim(gap, worst.gap)
+    return Certificate(
+        epsilon=epsilon,
+        delta=delta,
+        worst_weight=None if worst.kind is Kind.UNKNOWN else worst.weights,
+        kind=worst.kind,
+        confidence=0.0 if worst.kind is Kind.UNKNOWN else 1.0,
+        additive_gap=additive.gap,
+        slack=worst.slack,
+        size=len(values),
+        size_bound=size_bound,
+        corners=len(scan),
+        oracle_calls=calls_before + (0 if oracle is None else oracle.calls),
+    )
+
+
+def _settle(scan: CornerScan, gap: Gap, oracle: OptimalValueOracle | None) -> Worst:
+    """Ask for J* at the worst corner until the worst corner is one already asked for, or no more may be asked."""
+    while True:
+        corner = scan.worst(gap)
+        assert corner is not None
+        if corner.solved or oracle is None or oracle.exhausted:
+            break
+        oracle.record(scan.solved, corner.weights)
+        scan.update(corner.position)
+    return _judge(scan, gap, corner)
+
+
+def _judge(scan: CornerScan, gap: Gap, corner: Corner) -> Worst:
+    if corner.upper == math.inf:
+        return Worst(math.inf, math.inf, corner.weights, Kind.UNKNOWN)
+    lower = np.array([corner.lower])
+    at_least = max(float(gap.measure(np.array([max(corner.reached, corner.lower)]), lower)[0]), 0.0)
+    unit = max(abs(corner.upper), abs(corner.lower))
+    slack = 0.0 if corner.gap == at_least else corner.gap - at_least
+    exact = slack == 0 or (corner.solved and corner.upper - corner.reached <= EXACT_TOLERANCE * unit)
+    return Worst(corner.gap, slack, corner.weights, Kind.EXACT if exact else Kind.BOUNDED)
+
+
+def _sampled(values: Array, oracle: OptimalValueOracle, gap: Gap, samples: int, seed: int) -> Certificate:
+    weights = sample_dirichlet(values.shape[1], samples, seed=seed)
+    # Where no upper bound is known the policy found stands for the optimum: an estimate, as sampling is anyway.
+    answers = [oracle(row) for row in weights]
+    best = np.array([reached if upper == math.inf else upper for reached, upper in answers])
+    lower = lower_envelope(values, weights).best
+    best = without_rounding(best, lower, rounding_at(values, weights))
+    gaps = gap.measure(best, lower)
+    worst = int(gaps.argmax())
+    epsilon, delta = _claim(gap, float(gaps[worst]))
+    return Certificate(
+        epsilon=epsilon,
+        delta=delta,
+        worst_weight=weights[worst],
+        kind=Kind.SAMPLED,
+        confidence=0.0,
+        additive_gap=float(AdditiveGap().measure(best, lower).max()),
+        slack=math.inf,
+        size=len(values),
+        corners=samples,
+        oracle_calls=oracle.calls,
+    )
+
+
+def _against_reference(
+    values: list[Value], reference: list[Value], gap: Gap, confidence: float, reward_max: float | None
+) -> Certificate:
+    """J*_w = the best of a finite set. Both envelopes are known everywhere, so the corners settle it without a call."""
+    if values[0].rewards.shape != reference[0].rewards.shape:
+        raise InputError("the portfolio and the reference need the same number of objectives")
+    estimates = any(value.is_estimate for value in [*values, *reference])
+    lower_values, upper_values, method = stack(values), stack([*reference, *values]), None
+    if estimates:
+        # A policy that stands in both sets is measured once, so it takes one share of the failure probability.
+        distinct = {id(value) for value in [*reference, *values]}
+        failure = split_failure(confidence, len(distinct) * (values[0].rewards.size + 1))
+        lower_values, method = _limits(values, failure, reward_max, upper=False)
+        upper_values, _ = _limits([*reference, *values], failure, reward_max, upper=True)
+    solved = SolvedWeights(values[0].rewards.size, hull=False)
+    scan = CornerScan(lower_values, solved)
+    scan.settle(lower_envelope(upper_values, scan.weights).best)
+    corner = scan.worst(gap)
+    assert corner is not None
+    worst = _judge(scan, gap, corner)
+    epsilon, delta = _claim(gap, worst.gap)
+    return Certificate(
+        epsilon=epsilon,
+        delta=delta,
+        worst_weight=worst.weights,
+        kind=Kind.BOUNDED if estimates else Kind.EXACT,
+        confidence=confidence if estimates else 1.0,
+        additive_gap=float(scan.gaps(AdditiveGap()).max()),
+        slack=math.inf if estimates else 0.0,
+        size=len(values),
+        corners=len(scan),
+        reference=f"the {len(reference)} policies of a reference set",
+        interval=method,
+    )
+
+
+def _limits(values: Sequence[Value], failure: float, reward_max: float | None, *, upper: bool) -> tuple[Array, str]:
+    """Vertex values at the lower or upper confidence limits of R and f, and the method that made them.
+
+    Empirical Bernstein where the number of samples and the ranges are known, else the normal approximation.
+    """
+    bernstein = reward_max is not None and all(
+        value.samples is not None and value.regularizer_stderr is None for value in values if value.is_estimate
+    )
+    sign = 1.0 if upper else -1.0
+    rows = []
+    for value in values:
+        errors = np.zeros_like(value.rewards) if value.rewards_stderr is None else value.rewards_stderr
+        if bernstein and value.samples is not None and reward_max is not None:
+            reward_width = empirical_bernstein_halfwidth(errors, value.samples, reward_max, failure)
+        else:
+            reward_width = normal_halfwidth(errors, failure)
+        regularizer_width = 0.0
+        if value.regularizer_stderr is not None:
+            regularizer_width = float(normal_halfwidth(np.array(value.regularizer_stderr), failure))
+        rows.append(value.vertex_values + sign * (reward_width + regularizer_width))
+    return np.stack(rows), "empirical-bernstein" if bernstein else "normal"

@@ -1,0 +1,196 @@
+"""build_portfolio: run a strategy on a backend, keep every finished solve, certify the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from palm_theory.audit import OptimalValueOracle, audit, certify, values_of
+from palm_theory.backend import (
+    PolicyBackend,
+    Power,
+    Solution,
+    check_backend,
+    problem_fingerprint,
+    resolve_backend,
+    solve,
+)
+from palm_theory.certificate import Certificate
+from palm_theory.errors import InputError
+from palm_theory.journal import Journal, StoredPolicy
+from palm_theory.portfolio import Portfolio
+from palm_theory.progress import BuildProgress
+from palm_theory.sandwich import MultiplicativeGap
+from palm_theory.simplex import Array
+from palm_theory.strategies import Adaptive, Plan, Problem, Request, Strategy
+
+
+def build_portfolio(
+    backend: PolicyBackend | type[PolicyBackend] | str,
+    strategy: Strategy | None = None,
+    *,
+    path: str | Path | None = None,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+    seed: int = 0,
+) -> Portfolio:
+    """Build a certified portfolio.
+
+    Parameters
+    ----------
+    backend : an instance, a class (built with its defaults), or an entry-point name.
+    strategy : which weights to solve; ``Adaptive(epsilon=0.01)`` by default.
+    path : a folder. Every finished solve is journaled there before the next is asked for, and the portfolio is saved
+        there at the end. Run again after a kill, or with another strategy: what was solved is not solved again.
+    executor : any ``concurrent.futures.Executor`` for the solves a strategy asks for at once. The portfolio does not
+        depend on it. (A process pool needs a backend that pickles.)
+    progress : a progress bar on standard error; by default where that is a terminal.
+    seed : for strategies that draw at random.
+
+    Returns
+    -------
+    The portfolio, its certificate "exact" where J* can be asked for cheaply (power OPTIMAL_VALUE), "bounded" by what
+    was solved where it cannot, and for estimated values or unknown optima a statement against all policies solved.
+
+    Raises
+    ------
+    InputError, BackendError : before any work, for a bad backend or argument.
+    BackendError : a solve failed; what finished before is in the journal.
+    JournalError, ArtifactError : the folder belongs to another problem, is corrupt, in use, full or read-only.
+    """
+    backend = resolve_backend(backend)
+    strategy = strategy or Adaptive(epsilon=0.01)
+    if not isinstance(strategy, Strategy):
+        raise InputError(f"strategy must be a Strategy such as Adaptive(epsilon=0.01), got {strategy!r}")
+    problem_fingerprint(backend)
+    journal = None if path is None else Journal(Path(path), backend)
+    try:
+        with BuildProgress(progress, type(strategy).__name__) as bar:
+            solver = _Solver(backend, journal, executor, bar)
+            plan = _run(strategy, _facts(backend, seed), solver)
+            certificate = _certify(backend, plan, solver.solutions)
+            members = [solver.solutions[k] for k in plan.members]
+            policies = [
+                (_loaded(solution), solution.value, solver.weights[k])
+                for k, solution in zip(plan.members, members, strict=True)
+            ]
+            portfolio = Portfolio.of(backend, policies, certificate, strategy=strategy.describe(), seed=seed)
+            if path is not None:
+                portfolio.write_into(Path(path), backend)
+        return portfolio
+    finally:
+        if journal is not None:
+            journal.close()
+
+
+def _facts(backend: PolicyBackend, seed: int) -> Problem:
+    check_backend(backend)
+    return Problem(
+        objectives=len(backend.objectives),
+        reward_max=backend.reward_max,
+        regularizer_max=backend.regularizer_max,
+        has_reference=backend.has_reference,
+        oracle_error=backend.oracle_error,
+        seed=seed,
+    )
+
+
+class _Solver:
+    """Answers a strategy's requests: from the journal, or by solving, in parallel where there is an executor."""
+
+    def __init__(
+        self, backend: PolicyBackend, journal: Journal | None, executor: Executor | None, bar: BuildProgress
+    ) -> None:
+        self._backend = backend
+        self._journal = journal
+        self._executor = executor
+        self._bar = bar
+        self.solutions: list[Solution] = []
+        self.weights: list[Array] = []
+
+    def answer(self, request: Request) -> list[Solution]:
+        """One solution a row of the request, in its order."""
+        rows = np.ascontiguousarray(request.weights)
+        self._bar.request(len(rows), request.gap, request.remaining)
+        found = [None if self._journal is None else self._journal.find(row) for row in rows]
+        missing = [i for i, solution in enumerate(found) if solution is None]
+        self._bar.solved(len(rows) - len(missing))
+        if self._executor is None:
+            for i in missing:
+                found[i] = self._finish(rows[i], solve(self._backend, rows[i]))
+        else:
+            for i, solution in self._in_parallel(self._executor, rows, missing):
+                found[i] = solution
+        solutions = [solution for solution in found if solution is not None]
+        self.solutions.extend(solutions)
+        self.weights.extend(rows)
+        return solutions
+
+    def _in_parallel(self, executor: Executor, rows: Array, missing: Sequence[int]) -> list[tuple[int, Solution]]:
+        futures: dict[Future[Solution], int] = {executor.submit(solve, self._backend, rows[i]): i for i in missing}
+        finished, failure = [], None
+        for future in as_completed(futures):
+            # One failure must not lose the solves that are still running: they are journaled before it is raised.
+            if future.cancelled():
+                continue
+            error = future.exception()
+            if error is not None:
+                if failure is None:
+                    failure = error
+                    for other in futures:
+                        other.cancel()
+                continue
+            i = futures[future]
+            finished.append((i, self._finish(rows[i], future.result())))
+        if failure is not None:
+            raise failure
+        return finished
+
+    def _finish(self, weights: Array, solution: Solution) -> Solution:
+        if self._journal is not None:
+            self._journal.record(weights, solution)
+        self._bar.solved(1)
+        return solution
+
+
+def _run(strategy: Strategy, problem: Problem, solver: _Solver) -> Plan:
+    construction = strategy.construct(problem)
+    try:
+        request = next(construction)
+        while True:
+            request = construction.send(solver.answer(request))
+    except StopIteration as stop:
+        return stop.value
+
+
+def _loaded(solution: Solution) -> object:
+    return solution.policy.load() if isinstance(solution.policy, StoredPolicy) else solution.policy
+
+
+def _certify(backend: PolicyBackend, plan: Plan, solutions: list[Solution]) -> Certificate:
+    values = [solution.value for solution in solutions]
+    members = [values[k] for k in plan.members]
+    size_bound = None if plan.promise is None else plan.promise.size_bound
+    oracle = OptimalValueOracle(backend) if Power.OPTIMAL_VALUE in backend.powers else None
+    bounded = oracle is not None or len(plan.solved.unbounded_vertices()) == 0
+    if bounded and not any(value.is_estimate for value in values):
+        stacked = np.stack([value.vertex_values for value in values_of(members)])
+        return certify(
+            stacked,
+            plan.solved,
+            oracle,
+            MultiplicativeGap(),
+            size_bound=size_bound,
+            calls_before=len(solutions),
+        )
+    certificate = audit(members, reference=values, reward_max=backend.reward_max)
+    return replace(
+        certificate,
+        size_bound=size_bound,
+        oracle_calls=len(solutions),
+        reference=f"the {len(values)} policies solved",
+    )

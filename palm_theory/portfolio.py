@@ -1,0 +1,438 @@
+"""The portfolio: K policies, what they are worth, what is certified, and which one serves a user."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from palm_theory.artifact import (
+    POLICIES_FOLDER,
+    SCHEMA_VERSION,
+    NormalizerRecord,
+    PolicyRecord,
+    PortfolioRecord,
+    ValueRecord,
+    discard,
+    read_artifact,
+    stage,
+    write_artifact,
+)
+from palm_theory.audit import OptimalValueOracle, audit
+from palm_theory.backend import PolicyBackend, problem_description, problem_fingerprint, solve
+from palm_theory.certificate import Certificate
+from palm_theory.envelope import corner_weights, lower_envelope, scalarize
+from palm_theory.errors import ArtifactError, CertificateError, InputError
+from palm_theory.mixture import Mixture, best_mixture
+from palm_theory.normalizer import Normalizer
+from palm_theory.sandwich import Target
+from palm_theory.selection import Method, Selection, smallest_subset
+from palm_theory.simplex import Array, named_weights, validate_weights
+from palm_theory.storage import POLICY_FILE, explained_disk_errors, folder_digests, load_plain_data
+from palm_theory.utilities import Utility
+from palm_theory.value import Value
+from palm_theory.version import __version__
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+WeightsLike = ArrayLike | Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One policy of a portfolio.
+
+    ``index`` is its number k in the portfolio, ``label`` its name for people, ``policy`` the backend's object (or,
+    loaded without a backend, the folder it lies in), ``value`` its R and f, ``weights`` those it was solved for.
+    """
+
+    index: int
+    label: str
+    policy: Any
+    value: Value
+    weights: Array | None = None
+
+    @property
+    def name(self) -> str:
+        """p00, p01, …: its name in the artifact."""
+        return f"p{self.index:02d}"
+
+    def __index__(self) -> int:
+        return self.index
+
+
+@dataclass(frozen=True, eq=False)
+class Portfolio:
+    """K policies with their values and a certificate. Immutable: ``extend`` and ``prune`` return new portfolios.
+
+    Attributes
+    ----------
+    objectives : names of the d objectives.
+    members : the K policies, in order.
+    certificate : what is proven about them.
+    reward_max, regularizer_max, normalizers : as declared by the backend they came from.
+    problem, fingerprint : that backend's description and its digest.
+    strategy, seed : how the policies were chosen.
+    """
+
+    objectives: tuple[str, ...]
+    members: tuple[Member, ...]
+    certificate: Certificate
+    reward_max: float
+    regularizer_max: float | None
+    normalizers: tuple[Normalizer, ...]
+    problem: dict[str, Any] = field(repr=False)
+    fingerprint: str = field(repr=False)
+    strategy: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise InputError("a portfolio needs at least one policy")
+        if any(member.value.rewards.size != len(self.objectives) for member in self.members):
+            raise InputError(f"every policy needs {len(self.objectives)} rewards, one an objective")
+
+    @classmethod
+    def of(
+        cls,
+        backend: PolicyBackend,
+        policies: Sequence[tuple[Any, Value, Array | None]],
+        certificate: Certificate,
+        *,
+        strategy: dict[str, Any] | None = None,
+        seed: int = 0,
+    ) -> Portfolio:
+        """A portfolio of (policy, value, weights solved for or None) from one backend."""
+        members = tuple(
+            Member(k, backend.label(policy) or f"p{k:02d}", policy, value, weights)
+            for k, (policy, value, weights) in enumerate(policies)
+        )
+        return cls(
+            objectives=tuple(backend.objectives),
+            members=members,
+            certificate=certificate,
+            reward_max=backend.reward_max,
+            regularizer_max=backend.regularizer_max,
+            normalizers=tuple(backend.normalizers),
+            problem=problem_description(backend),
+            fingerprint=problem_fingerprint(backend),
+            strategy=strategy or {},
+            seed=seed,
+        )
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self.members)
+
+    def __getitem__(self, index: int) -> Member:
+        return self.members[index]
+
+    @property
+    def policy_values(self) -> list[Value]:
+        """The values of the K policies."""
+        return [member.value for member in self.members]
+
+    @property
+    def rewards(self) -> Array:
+        """R, shape (K, d)."""
+        return np.stack([member.value.rewards for member in self.members])
+
+    @property
+    def regularizers(self) -> Array:
+        """f, shape (K,)."""
+        return np.array([member.value.regularizer for member in self.members])
+
+    @property
+    def vertex_values(self) -> Array:
+        """G = R − f·1, shape (K, d): J_w(π_k) = ⟨w, G_k⟩."""
+        return np.stack([member.value.vertex_values for member in self.members])
+
+    def weights(self, weights: WeightsLike) -> Array:
+        """Weights as an array (d,) or (n, d), from an array or a mapping of objective names; checked."""
+        if isinstance(weights, Mapping):
+            return named_weights(weights, self.objectives)
+        return validate_weights(weights, len(self.objectives))
+
+    @overload
+    def select(self, weights: Mapping[str, float] | Sequence[float]) -> Member: ...
+    @overload
+    def select(self, weights: WeightsLike) -> Member | np.ndarray: ...
+    def select(self, weights: WeightsLike) -> Member | np.ndarray:
+        """argmax_k ⟨w, R_k⟩ − f_k, ties to the lowest index.
+
+        One weight vector (d,) or a mapping of names gives the ``Member``; n of them, (n, d), give its index for each,
+        shape (n,), in blocks that need little memory. Raises InputError on weights that are not on the simplex.
+        """
+        array = self.weights(weights)
+        chosen = lower_envelope(self.vertex_values, np.atleast_2d(array)).policy
+        return chosen if array.ndim == 2 else self.members[int(chosen[0])]
+
+    def values(self, weights: WeightsLike) -> Array:
+        """J_w(π_k) of every policy: shape (K,) for one weight vector, (n, K) for n."""
+        array = self.weights(weights)
+        table = scalarize(self.vertex_values, np.atleast_2d(array))
+        return table if array.ndim == 2 else table[0]
+
+    def best_value(self, weights: WeightsLike) -> Array:
+        """L(w) = max_k J_w(π_k): shape () or (n,)."""
+        array = self.weights(weights)
+        best = lower_envelope(self.vertex_values, np.atleast_2d(array)).best
+        return best if array.ndim == 2 else best[0]
+
+    def corner_weights(self) -> Array:
+        """The corner weights of the portfolio's lower envelope, (m, d): where users are worst served (Theorem 3)."""
+        return corner_weights(self.vertex_values)
+
+    def mixture(self, utility: Utility) -> Mixture:
+        """The best mixture of the policies for a concave monotone utility; see ``mixture.best_mixture``."""
+        return best_mixture(self.rewards, self.regularizers, utility)
+
+    def audit(self, backend: PolicyBackend | None = None, **options: Any) -> Certificate:
+        """A fresh certificate; arguments as for ``palm_theory.audit``. InputError for another problem's backend."""
+        if backend is not None:
+            self._check_problem(backend)
+        return audit(self, backend, **options)
+
+    def _check_problem(self, backend: PolicyBackend) -> None:
+        if problem_fingerprint(backend) != self.fingerprint:
+            raise InputError("this backend is not the problem the portfolio was made for")
+
+    def with_certificate(self, certificate: Certificate) -> Portfolio:
+        """The same policies under another certificate."""
+        return replace(self, certificate=certificate)
+
+    def extend(self, backend: PolicyBackend, weights: ArrayLike) -> Portfolio:
+        """Solve more weights, (d,) or (n, d), and add their policies. No gap grows by it.
+
+        The certificate is audited afresh where the old one was a proof against the backend's optimum, and otherwise
+        kept, being still true. Policies worth the same as one at hand are not added.
+        """
+        self._check_problem(backend)
+        policies = [(m.policy, m.value, m.weights) for m in self.members]
+        for row in np.atleast_2d(self.weights(weights)):
+            solution = solve(backend, row)
+            if not any(solution.value.same_numbers(value) for _, value, _ in policies):
+                policies.append((solution.policy, solution.value, row))
+        old = self.certificate
+        extended = Portfolio.of(backend, policies, old, strategy=self.strategy, seed=self.seed)
+        if old.is_proof and old.confidence == 1:
+            fresh = audit(extended, backend)
+            return extended.with_certificate(replace(fresh, oracle_calls=old.oracle_calls + fresh.oracle_calls))
+        return extended.with_certificate(replace(old, size=len(extended)))
+
+    def prune(
+        self,
+        backend: PolicyBackend | None = None,
+        *,
+        epsilon: float | None = None,
+        delta: float = 0.0,
+        method: Method = "exact",
+        time_limit: float = 60.0,
+    ) -> Portfolio:
+        """The smallest subset that still meets (ε, δ), by default the certificate's own, with a fresh certificate.
+
+        With a backend J* is asked for; without one the portfolio itself is the reference, (ε, δ) is against its own
+        best policy, and the certificate says so. Raises CertificateError where the whole portfolio misses the target.
+        """
+        subset, _ = self.smallest_subset(backend, epsilon=epsilon, delta=delta, method=method, time_limit=time_limit)
+        return subset
+
+    def smallest_subset(
+        self,
+        backend: PolicyBackend | None = None,
+        *,
+        epsilon: float | None = None,
+        delta: float = 0.0,
+        method: Method = "exact",
+        time_limit: float = 60.0,
+    ) -> tuple[Portfolio, Selection]:
+        """``prune`` together with the selection, which holds the proven lower bound on any such subset's size."""
+        if epsilon is None:
+            epsilon, delta = self._own_target(backend)
+        target = Target(epsilon, delta)
+        values = self.vertex_values
+
+        def optimum(weights: Array) -> Array:
+            if backend is None:
+                return lower_envelope(values, weights).best
+            return np.array([_optimum(backend, row) for row in weights])
+
+        def required(weights: Array) -> Array:
+            return target.violation(optimum(weights), np.zeros(len(weights)))
+
+        if backend is not None:
+            self._check_problem(backend)
+        selection = smallest_subset(values, required, method=method, time_limit=time_limit)
+        chosen = [self.members[int(k)] for k in selection.members]
+        members = tuple(replace(member, index=k) for k, member in enumerate(chosen))
+        pruned = replace(self, members=members)
+        if backend is None:
+            certificate = audit(pruned, reference=self.policy_values, delta=delta, reward_max=self.reward_max)
+        else:
+            certificate = audit(pruned, backend, delta=delta)
+        return pruned.with_certificate(certificate), selection
+
+    def _own_target(self, backend: PolicyBackend | None) -> tuple[float, float]:
+        if backend is None:
+            return 0.0, 0.0
+        if not self.certificate.is_proof:
+            raise InputError(f"the certificate is {self.certificate.kind.value}: give the epsilon to prune to")
+        return self.certificate.epsilon, self.certificate.delta
+
+    def to_dataframe(self) -> DataFrame:
+        """One row a policy: label, weights it was solved for (w_…), rewards (with …_stderr), regulariser."""
+        import pandas as pd
+
+        rows = []
+        for member in self.members:
+            row: dict[str, Any] = {"name": member.name, "label": member.label}
+            if member.weights is not None:
+                row |= {f"w_{o}": float(w) for o, w in zip(self.objectives, member.weights, strict=True)}
+            row |= {o: float(r) for o, r in zip(self.objectives, member.value.rewards, strict=True)}
+            if member.value.rewards_stderr is not None:
+                errors = member.value.rewards_stderr
+                row |= {f"{o}_stderr": float(e) for o, e in zip(self.objectives, errors, strict=True)}
+            row["regularizer"] = member.value.regularizer
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def save(self, folder: str | Path, backend: PolicyBackend) -> Path:
+        """Write the portfolio to a folder, whole or not at all; ``backend`` writes the policies.
+
+        An existing portfolio there is replaced; any other non-empty folder is refused. Raises ArtifactError where the
+        disk is full or read-only.
+        """
+        self._check_problem(backend)
+        target = Path(folder)
+        if target.is_dir() and any(target.iterdir()) and not (target / "portfolio.json").exists():
+            raise ArtifactError(f"{target} is not empty and holds no portfolio; choose another folder")
+        return self.write_into(target, backend)
+
+    def write_into(self, folder: Path, backend: PolicyBackend) -> Path:
+        """``save`` without the check of what is there, for builds, whose journal already is."""
+        staged = stage(folder)
+        try:
+            records = []
+            for member in self.members:
+                where = staged / member.name
+                with explained_disk_errors(where):
+                    where.mkdir()
+                    backend.save_policy(member.policy, where)
+                records.append(
+                    PolicyRecord(
+                        name=member.name,
+                        label=member.label,
+                        weights=None if member.weights is None else member.weights.tolist(),
+                        value=ValueRecord(**member.value.to_dict()),
+                        files=folder_digests(where),
+                    )
+                )
+            write_artifact(folder, self._record(records), staged)
+        except BaseException:
+            discard(staged)
+            raise
+        return folder
+
+    def _record(self, policies: list[PolicyRecord]) -> PortfolioRecord:
+        return PortfolioRecord(
+            schema_version=SCHEMA_VERSION,
+            created_by=f"palm-theory {__version__}",
+            objectives=list(self.objectives),
+            reward_max=self.reward_max,
+            regularizer_max=self.regularizer_max,
+            normalizers=[NormalizerRecord(**normalizer.to_dict()) for normalizer in self.normalizers],
+            problem=self.problem,
+            fingerprint=self.fingerprint,
+            strategy=self.strategy,
+            seed=self.seed,
+            certificate=self.certificate.to_dict(),
+            policies=policies,
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path, backend: PolicyBackend | None = None) -> Portfolio:
+        """Read a portfolio. Runs no code from the folder.
+
+        With the backend it was made for, policies are loaded by it. Without one, policies that are plain data are
+        loaded and any other is left as the path of its folder; select, values, mixture and audits need no policy.
+        Raises ArtifactError on a missing, unfinished, corrupt or newer portfolio, InputError for another backend.
+        """
+        root = Path(folder)
+        record = read_artifact(root)
+        members = []
+        for k, entry in enumerate(record.policies):
+            where = root / POLICIES_FOLDER / entry.name
+            weights = None if entry.weights is None else np.array(entry.weights)
+            value = Value.from_dict(entry.value.model_dump(exclude_none=True))
+            members.append(Member(k, entry.label, _load_policy(where, backend), value, weights))
+        portfolio = cls(
+            objectives=tuple(record.objectives),
+            members=tuple(members),
+            certificate=Certificate.from_dict(record.certificate),
+            reward_max=record.reward_max,
+            regularizer_max=record.regularizer_max,
+            normalizers=tuple(Normalizer(n.scale, n.offset) for n in record.normalizers),
+            problem=record.problem,
+            fingerprint=record.fingerprint,
+            strategy=record.strategy,
+            seed=record.seed,
+        )
+        if backend is not None:
+            portfolio._check_problem(backend)
+        return portfolio
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        header = ["", "policy", *(f"R {o}" for o in self.objectives), "f", "solved for"]
+        rows = []
+        for member in self.members:
+            solved = "" if member.weights is None else " ".join(f"{w:.3f}" for w in member.weights)
+            rewards = [f"{r:.4g}" for r in member.value.rewards]
+            rows.append([member.name, member.label, *rewards, f"{member.value.regularizer:.4g}", solved])
+        return header, rows
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        table = Table(title=f"Portfolio of {len(self)} policies", caption=str(self.certificate), title_justify="left")
+        header, rows = self._table()
+        for column in header:
+            table.add_column(column, justify="left" if column in ("", "policy", "solved for") else "right")
+        for row in rows:
+            table.add_row(*row)
+        return table
+
+    def __repr__(self) -> str:
+        return f"<Portfolio of {len(self)} policies over {', '.join(self.objectives)}; {self.certificate}>"
+
+    def _repr_html_(self) -> str:
+        header, rows = self._table()
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        caption = html.escape(str(self.certificate))
+        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _load_policy(folder: Path, backend: PolicyBackend | None) -> Any:
+    if backend is not None:
+        return backend.load_policy(folder)
+    if (folder / POLICY_FILE).exists():
+        return load_plain_data(folder)
+    return folder
+
+
+def _optimum(backend: PolicyBackend, weights: Array) -> float:
+    _, upper = OptimalValueOracle(backend)(weights)
+    if upper == math.inf:
+        raise CertificateError(
+            f"{type(backend).__name__} gives no upper bound on J*; prune against the portfolio itself"
+        )
+    return upper
