@@ -9,6 +9,7 @@ from typing import Any
 
 from backends.bandit import BanditBackend
 from backends.llm.evaluation import Measured, load_measured
+from backends.llm.export import write_card
 from backends.llm.jobs import MEASURED_FILE, EvaluateJob, SampleJob, TrainJob, weights_label
 from backends.llm.planning import ForecastQuality, empirical_bandit, forecast_quality, load_samples
 from backends.llm.policies import Adapter, LLMPolicy, load_policy, policy_digest, save_policy
@@ -49,7 +50,6 @@ class LLMBackend(PolicyBackend):
     system_prompt, max_new_tokens, dtype, batch_size : see ``Chat``.
     folder : where training, evaluations and samples are kept and resumed from.
     workers : how jobs run; by default one process with one thread.
-    warm_starts : weights → PEFT folder is looked up here for a starting point; the reference stays the base model.
 
     A policy is an ``LLMPolicy``: an ``Adapter`` from ``optimize``, or a ``DecodingMixture``, ``GibbsResampling``,
     ``Reference`` that the caller makes. Raises InputError on any bad argument, before any model is loaded.
@@ -125,8 +125,10 @@ class LLMBackend(PolicyBackend):
         """Train the adapter for ``weights``, or take it from the folder where it is finished, and measure it."""
         job = self.training_job(weights)
         run_job(job, self.workers, self._slots)
-        policy = Adapter(self.problem.chat, str(job.folder / ADAPTER_FOLDER))
-        return Solution(policy, self.measure(policy).value(), status=Status.TRAINED)
+        policy = Adapter(self.problem.chat, str(job.folder / ADAPTER_FOLDER), self.weights_label(weights))
+        value = self.measure(policy).value()
+        write_card(Path(policy.folder), policy, self.problem, weights, value)
+        return Solution(policy, value, status=Status.TRAINED)
 
     def training_job(self, weights: Array, warm_start: Path | None = None) -> TrainJob:
         """The training run for ``weights``, where its files are and how it starts."""
@@ -172,7 +174,10 @@ class LLMBackend(PolicyBackend):
         """Delete everything kept in the folder: samples, adapters, evaluations."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def label(self, weights: Array) -> str:
+    def label(self, policy: Any) -> str | None:
+        return policy.name or None if isinstance(policy, Adapter) else type(policy).__name__
+
+    def weights_label(self, weights: Array) -> str:
         """Weights for people: ``brevity 0.70 + positivity 0.30``."""
         return weights_label(self.objectives, tuple(weights))
 

@@ -34,7 +34,7 @@ class Chat:
 
     model: str = DEFAULT_MODEL
     system_prompt: str | None = "Answer in one short sentence."
-    max_new_tokens: int = 40
+    max_new_tokens: int = 32
     dtype: str = "bfloat16"
     batch_size: int = 32
 
@@ -55,14 +55,14 @@ class Training:
     """
 
     algorithm: Algorithm = "grpo"
-    steps: int = 12
+    steps: int = 10
     learning_rate: float = 1e-3
     prompts_per_step: int = 4
-    generations: int = 8
+    generations: int = 6
     micro_batch: int | None = None
     lora_rank: int = 16
     lora_alpha: int = 32
-    checkpoint_every: int = 4
+    checkpoint_every: int = 5
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
@@ -113,8 +113,8 @@ class Preset:
 
 
 PRESETS = {
-    "tiny": Preset(Training(steps=3, prompts_per_step=2, checkpoint_every=3), Evaluation(1), Planning(6, 16), 12, 32),
-    "default": Preset(Training(), Evaluation(2), Planning(16, 48), 32, 40),
+    "tiny": Preset(Training(steps=3, prompts_per_step=2, checkpoint_every=3), Evaluation(1), Planning(6, 16), 12, 24),
+    "default": Preset(Training(), Evaluation(2), Planning(16, 48), 32, 32),
 }
 
 

@@ -1,7 +1,7 @@
 """Running a job in a process of its own, with its own threads and GPU, retried and resumed.
 
 ``python -m backends.llm.worker`` is the child: it reads one pickled job from standard input, which only its parent
-writes, and leaves the result in the job's folder.
+writes, leaves the result in the job's folder, and dies when its parent does: the open pipe tells it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -149,8 +150,10 @@ def _run_child(payload: bytes, environment: dict[str, str], log: Path) -> int:
             env=environment,
         )
         try:
+            assert child.stdin is not None
             with contextlib.suppress(BrokenPipeError):
-                child.communicate(payload)
+                child.stdin.write(payload)
+                child.stdin.flush()
             return child.wait()
         except BaseException:
             child.kill()
@@ -204,6 +207,7 @@ def main() -> None:
     import torch
 
     job = pickle.load(sys.stdin.buffer)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     try:
         with explained_failures(job):
@@ -213,6 +217,12 @@ def main() -> None:
         with contextlib.suppress(PalmError):
             write_atomically(job.folder / ERROR_FILE, json.dumps(report).encode())
         raise
+
+
+def _die_with_parent() -> None:
+    """End this process when standard input closes, which only the parent's end does. The work can be resumed."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -10,30 +10,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 END = "<end>"
-WORDS = [
-    "good",
-    "bad",
-    "happy",
-    "sad",
-    "short",
-    "long",
-    "yes",
-    "no",
-    "the",
-    "a",
-    "cat",
-    "dog",
-    "sun",
-    "rain",
-    "is",
-    "was",
-    "I",
-    "you",
-    "like",
-    "hate",
-    "tea",
-    "bread",
-]
+WORDS = ["good", "bad", "happy", "sad", "short", "long", "yes", "no", "the", "a", "cat", "dog", "sun", "rain"]
+WORDS += ["is", "was", "I", "you", "like", "hate", "tea", "bread"]
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }} {{ message['content'] }} {% endfor %}"
     "{% if add_generation_prompt %}assistant{% endif %}"

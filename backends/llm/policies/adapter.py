@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from backends.llm.policies.base import LLMPolicy, TokenSession
 from backends.llm.sampling import Tokens, next_token_logprobs, sample_tokens
 from backends.llm.settings import Chat
 from palm_theory.errors import ArtifactError
+from palm_theory.simplex import Array
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -27,16 +30,20 @@ class Reference(LLMPolicy):
 
 @dataclass(frozen=True)
 class Adapter(LLMPolicy):
-    """The base model with the PEFT adapter in ``folder`` (adapter_config.json, adapter_model.safetensors)."""
+    """The base model with the PEFT adapter in ``folder`` (adapter_config.json, adapter_model.safetensors).
+
+    ``name`` is for people: the weights it was trained for, say.
+    """
 
     folder: str
+    name: str = ""
 
     def open(self) -> TokenSession:
         return AdapterSession(self.chat, self.folder)
 
 
-class ReferenceSession(TokenSession):
-    """The base model in memory."""
+class PlainSession(TokenSession):
+    """One causal model in memory, sampled and scored as it is."""
 
     def sample(self, prompts: Sequence[Tokens], generations: int, seed: int) -> list[list[Tokens]]:
         return sample_tokens(self.model, self.tokenizer, prompts, generations, self.chat, seed)
@@ -44,11 +51,19 @@ class ReferenceSession(TokenSession):
     def logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
         return next_token_logprobs(self.model, prompts, answers, self.tokenizer.pad_token_id)
 
+
+class ReferenceSession(PlainSession):
+    """The base model in memory."""
+
+    def log_ratios(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> Array:
+        """Zero: π is π_ref."""
+        return np.zeros((len(prompts), len(answers[0])))
+
     def reference_logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
         return self.logprobs(prompts, answers)
 
 
-class AdapterSession(ReferenceSession):
+class AdapterSession(PlainSession):
     """The base model with one adapter in memory; the reference is the same model with the adapter off."""
 
     def __init__(self, chat: Chat, folder: str) -> None:

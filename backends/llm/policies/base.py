@@ -93,7 +93,7 @@ class TokenSession(Session):
     def replies(self, prompts: Sequence[str], generations: int, seed: int) -> Replies:
         tokens = [prompt_tokens(self.tokenizer, prompt, self.chat.system_prompt) for prompt in prompts]
         answers = self.sample(tokens, generations, seed)
-        ratios = self._log_ratios(tokens, answers)
+        ratios = self.log_ratios(tokens, answers)
         return Replies(
             self._texts(answers),
             np.full(ratios.shape, 1 / generations),
@@ -104,7 +104,7 @@ class TokenSession(Session):
     def _texts(self, answers: list[list[Tokens]]) -> list[list[Completion]]:
         return [[to_completion(self.tokenizer, row, self.ends) for row in rows] for rows in answers]
 
-    def _log_ratios(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> Array:
+    def log_ratios(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> Array:
         """log π(y|x) − log π_ref(y|x) of each completion, summed over its tokens, (N, n)."""
         import torch
 

@@ -38,4 +38,4 @@ def make_soup(
         target.mkdir(parents=True, exist_ok=True)
         for name in (WEIGHTS_FILE, CONFIG_FILE):
             write_atomically(target / name, (Path(temporary) / "soup" / name).read_bytes())
-    return Adapter(chat, str(target))
+    return Adapter(chat, str(target), "soup")

@@ -24,7 +24,7 @@ def save_policy(policy: LLMPolicy, folder: Path) -> None:
     """Write a policy into an existing folder: safetensors and JSON, nothing that runs on load."""
     record: dict[str, Any] = {"chat": to_plain(policy.chat)}
     if isinstance(policy, Adapter):
-        record["kind"] = "adapter"
+        record |= {"kind": "adapter", "name": policy.name}
         _copy_adapter(Path(policy.folder), folder)
     elif isinstance(policy, Reference):
         record["kind"] = "reference"
@@ -40,8 +40,9 @@ def save_policy(policy: LLMPolicy, folder: Path) -> None:
     write_atomically(folder / POLICY_FILE, canonical_json(record).encode())
 
 
-def load_policy(folder: Path, model: str, rewards: tuple[Reward, ...]) -> LLMPolicy:
-    """Read a policy that ``save_policy`` wrote. It must be of the base model ``model``; resampling uses ``rewards``.
+def load_policy(folder: Path, model: str | None = None, rewards: tuple[Reward, ...] = ()) -> LLMPolicy:
+    """Read a policy that ``save_policy`` wrote, of the base model ``model`` if one is given; resampling uses
+    ``rewards``.
 
     Raises ArtifactError where the folder is corrupt, of another base model, or of other rewards.
     """
@@ -49,7 +50,7 @@ def load_policy(folder: Path, model: str, rewards: tuple[Reward, ...]) -> LLMPol
         record = json.loads((folder / POLICY_FILE).read_text())
         chat = chat_from_plain(record["chat"])
         build = _LOADERS[record["kind"]]
-        if chat.model != model:
+        if model is not None and chat.model != model:
             raise ArtifactError(f"the policy in {folder} is of the base model {chat.model!r}, not {model!r}")
         return build(record, folder, chat, rewards)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -93,7 +94,7 @@ def _copy_adapter(source: Path, target: Path) -> None:
 
 def _load_adapter(record: dict[str, Any], folder: Path, chat: Chat, rewards: tuple[Reward, ...]) -> LLMPolicy:
     check_adapter(folder, chat.model)
-    return Adapter(chat, str(folder))
+    return Adapter(chat, str(folder), record["name"])
 
 
 def _load_mixture(record: dict[str, Any], folder: Path, chat: Chat, rewards: tuple[Reward, ...]) -> LLMPolicy:
