@@ -22,7 +22,8 @@ def model_card(policy: Adapter, problem: Problem, weights: Array, value: Value) 
     """The README of one adapter: what it was trained for and what was measured, with standard errors."""
     errors = value.rewards_stderr if value.rewards_stderr is not None else [0.0] * len(value.rewards)
     rows = [
-        f"| {reward.name} | {w:.3f} | {r:.4f} ± {e:.4f} | {reward.normalizer.scale:g}·x + {reward.normalizer.offset:g} |"
+        f"| {reward.name} | {w:.3f} | {r:.4f} ± {e:.4f} | "
+        f"{reward.normalizer.scale:g}·x + {reward.normalizer.offset:g} |"
         for reward, w, r, e in zip(problem.rewards, weights, value.rewards, errors, strict=True)
     ]
     training = problem.training
@@ -38,19 +39,19 @@ def model_card(policy: Adapter, problem: Problem, weights: Array, value: Value) 
             "",
             f"# {policy.name or 'Adapter'}",
             "",
-            f"A LoRA adapter trained by {training.algorithm.upper()} to maximise ⟨w, r⟩ − β·KL from the base model, with "
-            f"β = {problem.beta:g} and the weights below; one policy of a portfolio made by palm_theory.",
+            f"A LoRA adapter trained by {training.algorithm.upper()} to maximise ⟨w, r⟩ − β·KL from the base model, "
+            f"with β = {problem.beta:g} and the weights below; one policy of a portfolio made by palm_theory.",
             "",
             "| reward | weight w | measured, held-out | reward = normaliser(x) |",
             "|---|---|---|---|",
             *rows,
             "",
-            f"β·KL(π‖π_ref) = {value.regularizer:.4f} ± {value.regularizer_stderr or 0.0:.4f}, over whole replies. Means ± "
-            f"standard errors over {len(problem.held_out)} held-out prompts, {problem.evaluation.generations} replies "
-            "each, at temperature 1. These are estimates on those prompts, not bounds.",
+            f"β·KL(π‖π_ref) = {value.regularizer:.4f} ± {value.regularizer_stderr or 0.0:.4f}, over whole replies. "
+            f"Means ± standard errors over {len(problem.held_out)} held-out prompts, {problem.evaluation.generations} "
+            "replies each, at temperature 1. These are estimates on those prompts, not bounds.",
             "",
-            f"Training: {training.steps} steps of {rows_a_step} replies of at most {problem.chat.max_new_tokens} tokens, "
-            f"learning rate {training.learning_rate:g}, LoRA rank {training.lora_rank}. System prompt: "
+            f"Training: {training.steps} steps of {rows_a_step} replies of at most {problem.chat.max_new_tokens} "
+            f"tokens, learning rate {training.learning_rate:g}, LoRA rank {training.lora_rank}. System prompt: "
             f"{problem.chat.system_prompt!r}.",
             "",
         ]

@@ -33,6 +33,11 @@ class Job(ABC):
         """What people see beside the progress bar."""
 
     @property
+    def uses_all_threads(self) -> bool:
+        """Whether other jobs wait for this one, so that it may have every worker's threads."""
+        return False
+
+    @property
     @abstractmethod
     def is_done(self) -> bool:
         """Whether the result is already in ``folder``."""
@@ -97,6 +102,10 @@ class SampleJob(Job):
     @property
     def title(self) -> str:
         return "plan: sample the base model"
+
+    @property
+    def uses_all_threads(self) -> bool:
+        return True
 
     @property
     def is_done(self) -> bool:

@@ -1,8 +1,4 @@
-"""Running a job in a process of its own, with its own threads and GPU, retried and resumed.
-
-``python -m backends.llm.worker`` is the child: it reads one pickled job from standard input, which only its parent
-writes, leaves the result in the job's folder, and dies when its parent does: the open pipe tells it.
-"""
+"""Running a job in a process of its own (``child.py``), with its own threads and GPU, retried and resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,11 +78,11 @@ def run_job(job: Job, workers: Workers, slots: Path) -> None:
                 job.run()
             return
         payload = _pickled(job)
-        environment = _environment(workers, slot)
+        environment = _environment(workers, slot, workers.count if job.uses_all_threads else 1)
         for attempt in range(workers.retries + 1):
             (job.folder / ERROR_FILE).unlink(missing_ok=True)
             code = _run_child(payload, environment, job.folder / LOG_FILE)
-            if code == 0 and job.is_done:
+            if job.is_done:
                 return
             _raise_reported(job.folder)
             if attempt == workers.retries:
@@ -129,10 +124,10 @@ def _pickled(job: Job) -> bytes:
     return data
 
 
-def _environment(workers: Workers, slot: int) -> dict[str, str]:
+def _environment(workers: Workers, slot: int, shares: int) -> dict[str, str]:
     environment = {**os.environ, **WORKER_ENVIRONMENT}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        environment[name] = str(workers.threads)
+        environment[name] = str(workers.threads * shares)
     if workers.gpus:
         environment["CUDA_VISIBLE_DEVICES"] = workers.gpus[slot]
     paths = [path for path in sys.path if path] + [os.getcwd()]
@@ -143,7 +138,7 @@ def _environment(workers: Workers, slot: int) -> dict[str, str]:
 def _run_child(payload: bytes, environment: dict[str, str], log: Path) -> int:
     with explained_disk_errors(log), log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "backends.llm.worker"],
+            [sys.executable, "-m", "backends.llm.child"],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -200,30 +195,3 @@ def explained_failures(job: Job) -> Iterator[None]:
                 "the disk and run again"
             ) from error
         raise
-
-
-def main() -> None:
-    """The child process: run the job on standard input, and describe a failure for the parent."""
-    import torch
-
-    job = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    try:
-        with explained_failures(job):
-            job.run()
-    except PalmError as error:
-        report = {"type": type(error).__name__, "message": str(error)}
-        with contextlib.suppress(PalmError):
-            write_atomically(job.folder / ERROR_FILE, json.dumps(report).encode())
-        raise
-
-
-def _die_with_parent() -> None:
-    """End this process when standard input closes, which only the parent's end does. The work can be resumed."""
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main()
