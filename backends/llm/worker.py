@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from backends.llm.jobs import Job
 from palm_theory.errors import ArtifactError, BackendError, InputError, PalmError
-from palm_theory.storage import explained_disk_errors, write_atomically
+from palm_theory.storage import explained_disk_errors
 
 ERROR_FILE = "error.json"
 LOG_FILE = "log.txt"
