@@ -150,6 +150,8 @@ class MDPBackend(PolicyBackend):
         return self._horizon is None and self._method == "value-iteration"
 
     def optimal_value(self, weights: Array) -> float:
+        if self._iterates:
+            return super().optimal_value(weights)
         return self.optimize(weights).value.scalarize(weights)
 
     def optimize(self, weights: Array) -> Solution:

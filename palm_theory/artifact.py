@@ -72,6 +72,7 @@ class PortfolioRecord(StrictModel):
     fingerprint: str
     strategy: dict[str, Any]
     seed: int
+    solves: int = Field(ge=0)
     certificate: dict[str, Any]
     policies: list[PolicyRecord] = Field(min_length=1)
 

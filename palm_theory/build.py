@@ -81,7 +81,9 @@ def build_portfolio(
                 (_loaded(solution), solution.value, solver.weights[k])
                 for k, solution in zip(plan.members, members, strict=True)
             ]
-            portfolio = Portfolio.of(backend, policies, certificate, strategy=strategy.describe(), seed=seed)
+            portfolio = Portfolio.of(
+                backend, policies, certificate, strategy=strategy.describe(), seed=seed, solves=len(solver.solutions)
+            )
             if path is not None:
                 portfolio.write_into(Path(path), backend)
         return portfolio

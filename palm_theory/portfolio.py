@@ -26,13 +26,13 @@ from palm_theory.artifact import (
 )
 from palm_theory.audit import OptimalValueOracle, audit
 from palm_theory.backend import PolicyBackend, problem_description, problem_fingerprint, solve
-from palm_theory.certificate import Certificate
+from palm_theory.certificate import Certificate, Kind
 from palm_theory.envelope import corner_weights, lower_envelope, scalarize
 from palm_theory.errors import ArtifactError, CertificateError, InputError
 from palm_theory.mixture import Mixture, best_mixture
 from palm_theory.normalizer import Normalizer
 from palm_theory.sandwich import Target
-from palm_theory.selection import Method, Selection, smallest_subset
+from palm_theory.selection import Method, Selection, requirement, smallest_subset
 from palm_theory.simplex import Array, named_weights, validate_weights
 from palm_theory.storage import POLICY_FILE, explained_disk_errors, folder_digests, load_plain_data
 from palm_theory.utilities import Utility
@@ -80,6 +80,7 @@ class Portfolio:
     reward_max, regularizer_max, normalizers : as declared by the backend they came from.
     problem, fingerprint : that backend's description and its digest.
     strategy, seed : how the policies were chosen.
+    solves : how many weights were solved to find them.
     """
 
     objectives: tuple[str, ...]
@@ -92,6 +93,7 @@ class Portfolio:
     fingerprint: str = field(repr=False)
     strategy: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    solves: int = 0
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -108,6 +110,7 @@ class Portfolio:
         *,
         strategy: dict[str, Any] | None = None,
         seed: int = 0,
+        solves: int = 0,
     ) -> Portfolio:
         """A portfolio of (policy, value, weights solved for or None) from one backend."""
         members = tuple(
@@ -125,6 +128,7 @@ class Portfolio:
             fingerprint=problem_fingerprint(backend),
             strategy=strategy or {},
             seed=seed,
+            solves=solves,
         )
 
     def __len__(self) -> int:
@@ -206,6 +210,12 @@ class Portfolio:
         if problem_fingerprint(backend) != self.fingerprint:
             raise InputError("this backend is not the problem the portfolio was made for")
 
+    def subset(self, indices: Sequence[int]) -> Portfolio:
+        """Some of the policies, in the order given and renumbered. The certificate does not carry over: unknown."""
+        members = tuple(replace(self.members[k], index=i) for i, k in enumerate(indices))
+        unknown = Certificate(math.inf, 0.0, None, Kind.UNKNOWN, confidence=0.0, size=len(members))
+        return replace(self, members=members, certificate=unknown)
+
     def with_certificate(self, certificate: Certificate) -> Portfolio:
         """The same policies under another certificate."""
         return replace(self, certificate=certificate)
@@ -218,12 +228,15 @@ class Portfolio:
         """
         self._check_problem(backend)
         policies = [(m.policy, m.value, m.weights) for m in self.members]
-        for row in np.atleast_2d(self.weights(weights)):
+        rows = np.atleast_2d(self.weights(weights))
+        for row in rows:
             solution = solve(backend, row)
             if not any(solution.value.same_numbers(value) for _, value, _ in policies):
                 policies.append((solution.policy, solution.value, row))
         old = self.certificate
-        extended = Portfolio.of(backend, policies, old, strategy=self.strategy, seed=self.seed)
+        extended = Portfolio.of(
+            backend, policies, old, strategy=self.strategy, seed=self.seed, solves=self.solves + len(rows)
+        )
         if old.is_proof and old.confidence == 1:
             fresh = audit(extended, backend)
             return extended.with_certificate(replace(fresh, oracle_calls=old.oracle_calls + fresh.oracle_calls))
@@ -266,15 +279,11 @@ class Portfolio:
                 return lower_envelope(values, weights).best
             return np.array([_optimum(backend, row) for row in weights])
 
-        def required(weights: Array) -> Array:
-            return target.violation(optimum(weights), np.zeros(len(weights)))
-
         if backend is not None:
             self._check_problem(backend)
-        selection = smallest_subset(values, required, method=method, time_limit=time_limit)
-        chosen = [self.members[int(k)] for k in selection.members]
-        members = tuple(replace(member, index=k) for k, member in enumerate(chosen))
-        pruned = replace(self, members=members)
+        needed = requirement(target, optimum)
+        selection = smallest_subset(values, needed, method=method, time_limit=time_limit)
+        pruned = self.subset([int(k) for k in selection.members])
         if backend is None:
             certificate = audit(pruned, reference=self.policy_values, delta=delta, reward_max=self.reward_max)
         else:
@@ -354,6 +363,7 @@ class Portfolio:
             fingerprint=self.fingerprint,
             strategy=self.strategy,
             seed=self.seed,
+            solves=self.solves,
             certificate=self.certificate.to_dict(),
             policies=policies,
         )
@@ -385,6 +395,7 @@ class Portfolio:
             fingerprint=record.fingerprint,
             strategy=record.strategy,
             seed=record.seed,
+            solves=record.solves,
         )
         if backend is not None:
             portfolio._check_problem(backend)

@@ -21,7 +21,7 @@ from palm_theory.covers import hybrid_cover, random_weights, uniform_grid
 from palm_theory.envelope import distinct_policies, essential_policies, lower_envelope, rounding_at
 from palm_theory.errors import CertificateError, InputError
 from palm_theory.hybrid import HybridGrid
-from palm_theory.sandwich import CornerScan, MultiplicativeGap, SolvedWeights, Target, weight_keys
+from palm_theory.sandwich import AdditiveGap, CornerScan, MultiplicativeGap, SolvedWeights, Target, weight_keys
 from palm_theory.selection import smallest_subset
 from palm_theory.simplex import MAX_POINTS, Array
 
@@ -154,7 +154,7 @@ class Adaptive(Strategy):
 
     def construct(self, problem: Problem) -> Construction:
         target = Target(self.epsilon, self.delta)
-        everything = self.epsilon == self.delta == 0
+        everything = self.epsilon == self.delta == 0 and self.max_policies is None
         history = _History(problem, SolvedWeights(problem.objectives, hull=not everything))
         vertices = np.eye(problem.objectives)
         history.absorb(vertices, (yield Request(vertices)))
@@ -183,6 +183,11 @@ class Adaptive(Strategy):
         essential = essential_policies(history.values_of(members))
         return Plan(tuple(sorted(members[k] for k in essential)), history.solved)
 
+    @property
+    def _order(self) -> MultiplicativeGap | AdditiveGap:
+        """The gap by which the worst corner is chosen; it is within the target iff the target holds."""
+        return AdditiveGap() if self.epsilon == 0 < self.delta else MultiplicativeGap(self.delta)
+
     def _first_members(self, history: _History) -> list[int]:
         members = [int(k) for k in distinct_policies(history.values)]
         if self.max_policies is None or len(members) <= self.max_policies:
@@ -197,7 +202,7 @@ class Adaptive(Strategy):
 
     def _improve_at_solved(self, history: _History, members: list[int], scan: CornerScan, target: Target) -> bool:
         """Take in a policy already found, where the worst corner is a solved one. Whether any was."""
-        corner = scan.worst(target)
+        corner = scan.worst(self._order)
         assert corner is not None
         if not corner.solved:
             return False
@@ -227,7 +232,7 @@ class Adaptive(Strategy):
             return [int(i) for i in np.flatnonzero(~scan.is_solved)]
         found: list[int] = []
         while len(found) < batch:
-            corner = scan.worst(target, unsolved_only=True, skip=found)
+            corner = scan.worst(self._order, unsolved_only=True, skip=found)
             if corner is None or scan.holds(corner, target):
                 break
             found.append(corner.position)
