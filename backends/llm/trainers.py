@@ -81,6 +81,7 @@ def trainer_config(
         "top_p": 1.0,
         "top_k": 0,
         "disable_dropout": True,
+        "shuffle_dataset": False,
         "mask_truncated_completions": False,
         "sync_ref_model": False,
         "gradient_checkpointing": training.gradient_checkpointing,

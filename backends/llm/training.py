@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from backends.llm.models import end_tokens, load_model, load_tokenizer
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, check_adapter
 from backends.llm.problem import Problem
@@ -25,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 
 def train(
-    problem: Problem, weights: Array, folder: Path, seed: int, progress: Progress, warm_start: Path | None
+    problem: Problem, weights: Array, folder: Path, seed: int, progress: Progress, warm_start: Path | None = None
 ) -> None:
     """Train to ``problem.training.steps`` updates, from the last checkpoint in ``folder`` if there is one.
 
@@ -69,10 +71,9 @@ def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int, warm
         folder=folder,
         bf16=chat.dtype == "bfloat16",
     )
-    rows = {
-        "prompt": [training_prompt(tokenizer, prompt, chat.system_prompt) for prompt in problem.prompts],
-        "index": list(range(len(problem.prompts))),
-    }
+    order = _prompt_order(len(problem.prompts), problem.training.steps * problem.training.prompts_per_step, seed)
+    rendered = [training_prompt(tokenizer, prompt, chat.system_prompt) for prompt in problem.prompts]
+    rows = {"prompt": [rendered[i] for i in order], "index": order}
     # A PeftModel with trained weights would be cloned by TRL as the reference, so the trainer gets the bare base model
     # and a fresh adapter, into which the warm start is loaded afterwards.
     trainer = trainer_class(problem.training)(
@@ -86,6 +87,14 @@ def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int, warm
     if warm_start is not None:
         _load_weights(trainer.model, warm_start, chat.model)
     return trainer
+
+
+def _prompt_order(count: int, needed: int, seed: int) -> list[int]:
+    """Indices of prompts for the whole run, one shuffle after another. TRL's own shuffling starts anew when a run is
+    resumed after its first pass, which would give other prompts than an uninterrupted run."""
+    rng = np.random.default_rng(seed)
+    passes = [rng.permutation(count) for _ in range(-(-needed // count))]
+    return [int(i) for i in np.concatenate(passes)[:needed]]
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -141,7 +150,7 @@ def _save_adapter(model: Any, base: str, folder: Path) -> None:
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     model.peft_config["default"].base_model_name_or_path = base
-    model.save_pretrained(temporary)
+    model.save_pretrained(temporary, save_embedding_layers=False)
     folder.mkdir(parents=True, exist_ok=True)
     for name in (WEIGHTS_FILE, CONFIG_FILE):
         write_atomically(folder / name, (temporary / name).read_bytes())

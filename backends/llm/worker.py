@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ LOG_FILE = "log.txt"
 LOCK_FILE = ".lock"
 LOG_TAIL = 12
 POLL_SECONDS = 0.2
+FULL_BELOW = 2**20
+"""A disk with fewer free bytes counts as full when something fails on it."""
 
 # glibc gives freed tensors back to the system at once unless told otherwise, which costs a third of a training step.
 WORKER_ENVIRONMENT = {
@@ -182,14 +185,15 @@ def _death_text(job: Job, code: int, times: int) -> str:
 
 @contextlib.contextmanager
 def explained_failures(job: Job) -> Iterator[None]:
-    """Turn what a full disk does to any library into an ArtifactError; other errors pass."""
+    """Turn an error on a full disk into an ArtifactError; other errors pass. Libraries that write files in C++ report
+    a full disk in ways that do not name it, so the disk itself is asked."""
     try:
         yield
     except PalmError:
         raise
     except Exception as error:
         number = getattr(error, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        if number in (errno.ENOSPC, errno.EDQUOT) or shutil.disk_usage(job.folder).free < FULL_BELOW:
             raise ArtifactError(
                 f"no room left on the disk of {job.folder} while running '{job.title}'; what is finished is kept, free "
                 "the disk and run again"

@@ -34,7 +34,7 @@ def make_soup(
     target = Path(folder)
     with explained_disk_errors(target), tempfile.TemporaryDirectory() as temporary:
         model.peft_config["soup"].base_model_name_or_path = chat.model
-        model.save_pretrained(temporary, selected_adapters=["soup"])
+        model.save_pretrained(temporary, selected_adapters=["soup"], save_embedding_layers=False)
         target.mkdir(parents=True, exist_ok=True)
         for name in (WEIGHTS_FILE, CONFIG_FILE):
             write_atomically(target / name, (Path(temporary) / "soup" / name).read_bytes())
