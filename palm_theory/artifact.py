@@ -12,13 +12,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from palm_theory.errors import ArtifactError
-from palm_theory.journal import sync_tree
 from palm_theory.storage import (
     canonical_json,
     explained_disk_errors,
     folder_digests,
     sha256,
     sync_directory,
+    sync_tree,
     write_atomically,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ class Status(Enum):
 class Power(Enum):
     """An optional ability of a backend, declared in ``PolicyBackend.powers``."""
 
-    OPTIMAL_VALUE = "optimal_value: exact J* at any weight"
+    OPTIMAL_VALUE = "optimal_value: exact J* at any weight, cheaply: audits ask for it at every corner weight"
     SURROGATE = "surrogate: a cheap backend that forecasts this one"
 
 
@@ -139,9 +140,12 @@ class PolicyBackend(ABC):
 
 
 def problem_description(backend: PolicyBackend) -> dict[str, Any]:
-    """What a backend is, as plain data: class, objectives, ranges and ``describe()``."""
+    """What a backend is, as plain data: class, objectives, ranges and ``describe()``.
+
+    Raises BackendError where ``describe()`` is not JSON-able.
+    """
     kind = type(backend)
-    return {
+    description = {
         "backend": f"{kind.__module__}.{kind.__qualname__}",
         "objectives": list(backend.objectives),
         "reward_max": backend.reward_max,
@@ -149,14 +153,16 @@ def problem_description(backend: PolicyBackend) -> dict[str, Any]:
         "normalizers": [normalizer.to_dict() for normalizer in backend.normalizers],
         "parameters": dict(backend.describe()),
     }
+    try:
+        # What is read back from a file must compare equal: no tuples, and no keys but strings.
+        return json.loads(canonical_json(description))
+    except (TypeError, ValueError) as error:
+        raise BackendError(f"{kind.__name__}.describe() must return JSON-able data: {error}") from error
 
 
 def problem_fingerprint(backend: PolicyBackend) -> str:
     """SHA-256 of ``problem_description``: equal for equal problems."""
-    try:
-        return sha256(canonical_json(problem_description(backend)).encode())
-    except (TypeError, ValueError) as error:
-        raise BackendError(f"{type(backend).__name__}.describe() must return JSON-able data: {error}") from error
+    return sha256(canonical_json(problem_description(backend)).encode())
 
 
 def seed_for(seed: int, weights: ArrayLike) -> int:
@@ -209,6 +215,26 @@ def solve(backend: PolicyBackend, weights: Array) -> Solution:
     return solution
 
 
+def write_policy(backend: PolicyBackend, policy: Any, folder: Path) -> None:
+    """``backend.save_policy``; OSError passes, any other foreign exception becomes a BackendError."""
+    try:
+        backend.save_policy(policy, folder)
+    except (PalmError, OSError):
+        raise
+    except Exception as error:
+        raise BackendError(f"{type(backend).__name__}.save_policy raised {type(error).__name__}: {error}") from error
+
+
+def read_policy(backend: PolicyBackend, folder: Path) -> Any:
+    """``backend.load_policy``; any foreign exception becomes a BackendError."""
+    try:
+        return backend.load_policy(folder)
+    except PalmError:
+        raise
+    except Exception as error:
+        raise BackendError(f"{type(backend).__name__}.load_policy raised {type(error).__name__}: {error}") from error
+
+
 def check_value(backend: PolicyBackend, value: Any, where: str) -> None:
     """Raise BackendError unless ``value`` is a Value of d rewards in [0, R_max] and f in [0, f_max], to rounding."""
     if not isinstance(value, Value):
@@ -249,7 +275,7 @@ def resolve_backend(backend: PolicyBackend | type[PolicyBackend] | str) -> Polic
     that is not a backend, and where a class cannot be built without arguments; BackendError if ``check_backend`` fails.
     """
     if isinstance(backend, str):
-        backend = _backend_class(backend)
+        backend = backend_class(backend)
     if isinstance(backend, type) and issubclass(backend, PolicyBackend):
         try:
             backend = backend()
@@ -266,7 +292,8 @@ def backend_names() -> list[str]:
     return sorted(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP).names)
 
 
-def _backend_class(name: str) -> type[PolicyBackend]:
+def backend_class(name: str) -> type[PolicyBackend]:
+    """The class behind an entry-point name, not yet built. Raises InputError on an unknown or broken one."""
     found = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP, name=name)
     if not found:
         raise InputError(f"no backend named {name!r}; installed: {', '.join(backend_names()) or 'none'}")

@@ -154,7 +154,7 @@ class _Solver:
 
     def _finish(self, weights: Array, solution: Solution) -> Solution:
         if self._journal is not None:
-            self._journal.record(weights, solution)
+            solution = self._journal.record(weights, solution)
         self._bar.solved(1)
         return solution
 

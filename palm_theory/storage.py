@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -60,6 +61,17 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """fsync every file and folder below ``folder``, and ``folder`` itself."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        elif path.is_dir():
+            sync_directory(path)
+    sync_directory(folder)
+
+
 def canonical_json(data: Any) -> str:
     """JSON with sorted keys and no spaces: equal data, equal text. NaN and infinity are refused."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -80,21 +92,29 @@ def array_digest(array: np.ndarray) -> str:
 def folder_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below ``folder``, by relative POSIX path, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in files}
+    return {path.relative_to(folder).as_posix(): _file_digest(path) for path in files}
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_plain_data(policy: Any, folder: Path) -> None:
     """Write a policy made of None, bools, numbers, strings, lists, dicts and numeric arrays into ``folder``.
 
-    The structure goes to policy.json, arrays to policy.npz; never pickle. Raises InputError on any other type.
+    The structure goes to policy.json, arrays to policy.npz; never pickle. Raises InputError on any other type. The
+    files are not synced: whoever puts the folder in place does that, once for all of it.
     """
     arrays: dict[str, np.ndarray] = {}
     structure = _encode(policy, arrays)
-    if arrays:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        write_atomically(folder / ARRAYS_FILE, buffer.getvalue())
-    write_atomically(folder / POLICY_FILE, canonical_json(structure).encode())
+    with explained_disk_errors(folder):
+        if arrays:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **arrays)
+            (folder / ARRAYS_FILE).write_bytes(buffer.getvalue())
+        # Not canonical: a dict keeps the order of its keys.
+        (folder / POLICY_FILE).write_text(json.dumps(structure, allow_nan=False), encoding="ascii")
 
 
 def load_plain_data(folder: Path) -> Any:
@@ -113,10 +133,11 @@ def load_plain_data(folder: Path) -> Any:
 
 
 def _encode(data: Any, arrays: dict[str, np.ndarray]) -> Any:
-    if data is None or isinstance(data, bool | int | float | str):
-        return data
-    if isinstance(data, np.generic):
-        return data.item()
+    plain = data.item() if isinstance(data, np.generic) else data
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return {"float": repr(float(plain))}
+    if plain is None or isinstance(plain, bool | int | float | str):
+        return plain
     if isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
         name = f"array{len(arrays)}"
         arrays[name] = data
@@ -136,6 +157,8 @@ def _decode(data: Any, arrays: dict[str, np.ndarray]) -> Any:
     ((kind, content),) = data.items()
     if kind == "array":
         return arrays[content]
+    if kind == "float":
+        return float(content)
     if kind == "list":
         return [_decode(item, arrays) for item in content]
     return {key: _decode(item, arrays) for key, item in content.items()}
