@@ -24,10 +24,11 @@ from palm_theory.backend import (
 )
 from palm_theory.errors import JournalError
 from palm_theory.simplex import Array
-from palm_theory.storage import canonical_json, explained_disk_errors, folder_digests, sha256, sync_directory, sync_tree
+from palm_theory.storage import canonical_json, explained_disk_errors, folder_digests, sha256, sync, sync_tree
 from palm_theory.value import Value
 
 JOURNAL_FILE = "journal.jsonl"
+LOCK_FILE = "journal.lock"
 SOLVES_FOLDER = "solves"
 JOURNAL_VERSION = 1
 
@@ -62,7 +63,7 @@ class Journal:
         self._solves = folder / SOLVES_FOLDER
         with explained_disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / "journal.lock")
+            self._lock = FileLock(folder / LOCK_FILE)
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:
@@ -91,7 +92,7 @@ class Journal:
     def record(self, weights: Array, solution: Solution) -> Solution:
         """Make one finished solve durable: first its policy's files, then its line.
 
-        Returns it with its policy a ``StoredPolicy``: a build then needs little memory, and holds the same after a kill.
+        Returns it with its policy a ``StoredPolicy``: builds need little memory, and hold the same after a kill.
         """
         name = f"{self._count:06d}"
         with explained_disk_errors(self._solves / name):
@@ -120,7 +121,7 @@ class Journal:
         sync_tree(temporary)
         digests = folder_digests(temporary)
         temporary.rename(final)
-        sync_directory(self._solves)
+        sync(self._solves)
         return digests
 
     def _append(self, entry: dict[str, Any]) -> None:
@@ -154,7 +155,7 @@ class Journal:
         if not lines:
             self._path.touch()
             self._append(self._header())
-            sync_directory(self._path.parent)
+            sync(self._path.parent)
         for orphan in orphans:
             shutil.rmtree(orphan)
 

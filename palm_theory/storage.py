@@ -8,8 +8,8 @@ import io
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from palm_theory.errors import ArtifactError, InputError
 
 POLICY_FILE = "policy.json"
 ARRAYS_FILE = "policy.npz"
+
+SYNC_THREADS = 16
 
 
 @contextlib.contextmanager
@@ -34,26 +36,8 @@ def explained_disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves either the old content or the new: temporary file, fsync, rename."""
-    with explained_disk_errors(path):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames and new names in a folder durable."""
+def sync(path: Path) -> None:
+    """fsync one file, or one folder: the names in it and renames."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -63,13 +47,9 @@ def sync_directory(path: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """fsync every file and folder below ``folder``, and ``folder`` itself."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        elif path.is_dir():
-            sync_directory(path)
-    sync_directory(folder)
+    # At once, so that a journaling file system commits them together: several times faster than one after another.
+    with ThreadPoolExecutor(SYNC_THREADS) as pool:
+        list(pool.map(sync, [*folder.rglob("*"), folder]))
 
 
 def canonical_json(data: Any) -> str:

@@ -13,7 +13,6 @@ from palm_theory.storage import (
     folder_digests,
     load_plain_data,
     save_plain_data,
-    write_atomically,
 )
 
 pytest_plugins = ["fault_fixtures"]
@@ -139,27 +138,6 @@ def test_damaged_plain_data_raises_nothing_but_artifact_error(fast_path, name):
 def test_a_missing_policy_is_an_artifact_error(fast_path):
     with pytest.raises(ArtifactError, match="cannot be read"):
         load_plain_data(fast_path / "nowhere")
-
-
-def test_an_atomic_write_replaces_the_whole_file(fast_path):
-    path = fast_path / "file"
-    write_atomically(path, b"a long first content")
-    write_atomically(path, b"second")
-    assert path.read_bytes() == b"second"
-    assert path.stat().st_mode & 0o777 == 0o644
-    assert list(fast_path.iterdir()) == [path]
-
-
-def test_a_failed_atomic_write_keeps_the_old_file_and_leaves_nothing_behind(fast_path):
-    path = fast_path / "file"
-    write_atomically(path, b"old")
-    (fast_path / "folder").mkdir()
-    with pytest.raises(ArtifactError, match="cannot write"):
-        write_atomically(fast_path / "folder", b"new")
-    with pytest.raises(ArtifactError, match="cannot write .*No such file"):
-        write_atomically(fast_path / "missing" / "file", b"new")
-    assert path.read_bytes() == b"old"
-    assert sorted(p.name for p in fast_path.iterdir()) == ["file", "folder"]
 
 
 def test_disk_errors_name_the_path_the_reason_and_what_to_do():
