@@ -46,6 +46,11 @@ class OptimalValueOracle:
         self.calls = 0
 
     @property
+    def is_cheap(self) -> bool:
+        """Whether asking is cheaper than bounding: the backend declares OPTIMAL_VALUE."""
+        return Power.OPTIMAL_VALUE in self.backend.powers
+
+    @property
     def exhausted(self) -> bool:
         """Whether no more calls are allowed."""
         return self.limit is not None and self.calls >= self.limit
@@ -56,7 +61,7 @@ class OptimalValueOracle:
         Raises BackendError where the backend fails or returns nonsense.
         """
         self.calls += 1
-        if Power.OPTIMAL_VALUE in self.backend.powers:
+        if self.is_cheap:
             value = self.backend.optimal_value(validate_weights(weights, len(self.backend.objectives)))
             if not math.isfinite(value):
                 name = type(self.backend).__name__
@@ -113,8 +118,8 @@ def audit(
     """Certify the largest gap of a portfolio over the whole simplex: J_w ≥ (1−ε)·J*_w − δ for every w ∈ Δ.
 
     By Theorem 3 the largest gap is at a corner weight of the portfolio's lower envelope, so it is found exactly from
-    J* at finitely many weights. Only corners that may be the worst are asked for; the others are settled by the
-    sandwich.
+    J* at finitely many weights. Where J* is cheap (power OPTIMAL_VALUE) it is asked for at every corner; elsewhere
+    only at corners that may be the worst, the others being settled by the sandwich.
 
     Parameters
     ----------
@@ -219,6 +224,11 @@ def certify(
 
 def _settle(scan: CornerScan, gap: Gap, oracle: OptimalValueOracle | None) -> Worst:
     """Ask for J* at the worst corner until the worst corner is one already asked for, or no more may be asked."""
+    if oracle is not None and oracle.is_cheap:
+        for position in np.flatnonzero(~scan.is_solved):
+            if not oracle.exhausted:
+                oracle.record(scan.solved, scan.weights[position])
+                scan.update(int(position))
     while True:
         corner = scan.worst(gap)
         assert corner is not None

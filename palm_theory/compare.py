@@ -106,8 +106,14 @@ def _row(name: str, portfolio: Portfolio, weights: Array, optimum: Array) -> Com
 def _reduced(backend: PolicyBackend, portfolio: Portfolio, size: int) -> Portfolio:
     oracle = OptimalValueOracle(backend)
 
+    known: dict[bytes, float] = {}
+
     def optimum(weights: Array) -> Array:
-        return np.array([oracle(row)[1] for row in weights])
+        # The search for the best subset comes back to the same corners at every step.
+        for row in weights:
+            if row.tobytes() not in known:
+                known[row.tobytes()] = oracle(row)[1]
+        return np.array([known[row.tobytes()] for row in weights])
 
     members = best_subset(portfolio.vertex_values, optimum, size)
     subset = portfolio.subset([int(k) for k in members])

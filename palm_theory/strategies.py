@@ -130,7 +130,10 @@ class Adaptive(Strategy):
     Parameters
     ----------
     epsilon, delta : the target; L(w) ≥ (1−ε)J*_w − δ for every w. (0, 0) finds every policy that is needed.
-    max_policies : stop at this many policies and certify what they give; None for no limit.
+    max_policies : stop at this many policies and certify what they give; None for no limit. A place is given only to
+        the policy of the worst corner, once that is certain, which may take more solves than there are places.
+    max_solves : stop after this many solves (at least d, for the simplex's vertices); every useful policy is kept. For
+        budgets of training runs.
     batch : corners solved at once, for parallel solves. None: 1, and at the target (0, 0), where every corner must be
         solved anyway, all of them. The result depends on it, not on how many workers there are.
 
@@ -140,6 +143,7 @@ class Adaptive(Strategy):
     epsilon: float = 0.01
     delta: float = 0.0
     max_policies: int | None = None
+    max_solves: int | None = None
     batch: int | None = None
 
     def __post_init__(self) -> None:
@@ -147,14 +151,14 @@ class Adaptive(Strategy):
             raise InputError(f"epsilon must lie in [0, 1), got {self.epsilon}")
         if not (math.isfinite(self.delta) and self.delta >= 0):
             raise InputError(f"delta must be finite and >= 0, got {self.delta}")
-        for name in ("max_policies", "batch"):
+        for name in ("max_policies", "max_solves", "batch"):
             number = getattr(self, name)
             if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
                 raise InputError(f"{name} must be None or an integer >= 1, got {number!r}")
 
     def construct(self, problem: Problem) -> Construction:
         target = Target(self.epsilon, self.delta)
-        everything = self.epsilon == self.delta == 0 and self.max_policies is None
+        everything = self.epsilon == self.delta == 0 and self.max_policies is self.max_solves is None
         history = _History(problem, SolvedWeights(problem.objectives, hull=not everything))
         vertices = np.eye(problem.objectives)
         history.absorb(vertices, (yield Request(vertices)))
@@ -164,9 +168,10 @@ class Adaptive(Strategy):
 
         scan = CornerScan(history.values_of(members), history.solved)
         while not self._full(members):
+            left = None if self.max_solves is None else self.max_solves - len(history)
             added = self._improve_at_solved(history, members, scan, target)
             if not added:
-                corners = self._unsolved_violations(scan, target, batch)
+                corners = self._unsolved_violations(scan, target, batch)[:left]
                 if not corners:
                     break
                 weights = scan.weights[corners]
@@ -174,7 +179,9 @@ class Adaptive(Strategy):
                 assert gap is not None
                 remaining = _remaining_solves(len(history), gap.gap, self.epsilon, problem.objectives)
                 for k in history.absorb(weights, (yield Request(weights, gap.gap, remaining))):
-                    added |= self._add_if_short(history, members, history.weights[k], target)
+                    # With a limited number of places, one is given only to the worst corner, once that is certain.
+                    if self.max_policies is None:
+                        added |= self._add_if_short(history, members, history.weights[k], target)
                 if not added:
                     for corner in corners:
                         scan.update(corner)
