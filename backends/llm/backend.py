@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from backends.bandit import BanditBackend
 from backends.llm.evaluation import Measured, load_measured
@@ -21,9 +23,14 @@ from backends.llm.texts import Prompt
 from backends.llm.training import ADAPTER_FOLDER
 from backends.llm.worker import Workers, run_job
 from palm_theory.backend import PolicyBackend, Power, Solution, Status, seed_for
+from palm_theory.build import build_portfolio
 from palm_theory.errors import InputError
 from palm_theory.normalizer import Normalizer
+from palm_theory.planned import Planned
+from palm_theory.portfolio import Member, Portfolio
 from palm_theory.simplex import Array, validate_weights
+from palm_theory.strategies import Strategy
+from palm_theory.value import Value
 
 DEFAULT_REWARDS = ("brevity", "relevance", "positivity")
 DEFAULT_FOLDER = Path("runs") / "llm"
@@ -125,7 +132,7 @@ class LLMBackend(PolicyBackend):
         """Train the adapter for ``weights``, or take it from the folder where it is finished, and measure it."""
         job = self.training_job(weights)
         run_job(job, self.workers, self._slots)
-        policy = Adapter(self.problem.chat, str(job.folder / ADAPTER_FOLDER), self.weights_label(weights))
+        policy = self.trained_policy(job)
         value = self.measure(policy).value()
         write_card(Path(policy.folder), policy, self.problem, weights, value)
         return Solution(policy, value, status=Status.TRAINED)
@@ -138,23 +145,35 @@ class LLMBackend(PolicyBackend):
         folder = self.folder / "policies" / fingerprint(run)
         return TrainJob(self.problem, folder, tuple(w.tolist()), seed, warm_start)
 
-    def evaluate(self, policy: Any) -> Any:
+    def trained_policy(self, job: TrainJob) -> Adapter:
+        """The policy that a finished training run left."""
+        return Adapter(self.problem.chat, str(job.folder / ADAPTER_FOLDER), weights_label(self.objectives, job.weights))
+
+    def evaluate(self, policy: Any) -> Value:
         return self.measure(policy).value()
 
     def measure(self, policy: LLMPolicy) -> Measured:
         """Per-prompt measurements of a policy; kept on disk, so that asking again costs nothing."""
         if not isinstance(policy, LLMPolicy):
             raise InputError(f"an LLM policy is needed, got {type(policy).__name__}")
+        job = self.evaluation_job(policy)
+        run_job(job, self.workers, self._slots)
+        return load_measured(job.folder / MEASURED_FILE)
+
+    def evaluation_job(self, policy: LLMPolicy) -> EvaluateJob:
+        """The measurement of a policy, and where its result is."""
         key = {**self.problem.describe_evaluation(), "policy": policy_digest(policy)}
-        folder = self.folder / "evaluations" / fingerprint(key)
-        run_job(EvaluateJob(self.problem, folder, policy), self.workers, self._slots)
-        return load_measured(folder / MEASURED_FILE)
+        return EvaluateJob(self.problem, self.folder / "evaluations" / fingerprint(key), policy)
 
     def planning_samples(self) -> Array:
         """Scored answers of the base model, rewards (X, m, d); sampled on the first call, kept in the folder."""
-        folder = self.folder / "plans" / fingerprint(self.problem.describe_planning())
-        run_job(SampleJob(self.problem, folder), self.workers, self._slots)
-        return load_samples(folder)
+        job = self.planning_job()
+        run_job(job, self.workers, self._slots)
+        return load_samples(job.folder)
+
+    def planning_job(self) -> SampleJob:
+        """The sampling of the base model, and where its result is."""
+        return SampleJob(self.problem, self.folder / "plans" / fingerprint(self.problem.describe_planning()))
 
     def surrogate(self) -> BanditBackend:
         """The empirical bandit of the base model's answers: it forecasts ε and δ, and costs no training."""
@@ -170,16 +189,49 @@ class LLMBackend(PolicyBackend):
     def load_policy(self, folder: Path) -> LLMPolicy:
         return load_policy(folder, self.problem.chat.model, self.problem.rewards)
 
-    def clear(self) -> None:
-        """Delete everything kept in the folder: samples, adapters, evaluations."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def build(self, strategy: Strategy | None, path: Path, console: Console) -> Portfolio:
+        """``build_portfolio`` with a progress bar over planning, training and evaluation, and a report on ``console``:
+        forecast, policies, who beats whom, certificate, and one prompt answered by every policy."""
+        from backends.llm.run import print_run, run
+
+        if strategy is not None and not isinstance(strategy, Planned):
+            executor = ThreadPoolExecutor(self.workers.count)
+            with executor:
+                return build_portfolio(self, strategy, path=path, executor=executor)
+        result = run(self, strategy or Planned(), path, console)
+        print_run(result, self, console)
+        return result.portfolio
+
+    @staticmethod
+    def workers_for(count: int, gpus: tuple[str, ...] = ()) -> Workers:
+        """``count`` worker processes with one thread each, on ``gpus`` where there are."""
+        return Workers(count=count, gpus=gpus)
+
+    @staticmethod
+    def open_portfolio(folder: Path) -> Portfolio:
+        """A saved portfolio whose policies can generate; needs no backend. See ``chat.load_portfolio``."""
+        from backends.llm.chat import load_portfolio
+
+        return load_portfolio(folder)
+
+    @staticmethod
+    def answer(members: Sequence[Member], prompt: str, seed: int, console: Console) -> None:
+        """Print the answers of several policies to one prompt, side by side."""
+        from backends.llm.chat import answers_table, side_by_side
+
+        policies = {f"{member.name} {member.label}": member.policy for member in members}
+        answers = side_by_side(policies, [prompt], seed)
+        console.print(answers_table(prompt, {name: texts[0] for name, texts in answers.items()}))
+
+    @staticmethod
+    def export(portfolio: Path, target: Path, base_model: str | None) -> list[Path]:
+        """Adapters of a saved portfolio as folders that servers load. See ``export.export_portfolio``."""
+        from backends.llm.export import export_portfolio
+
+        return export_portfolio(portfolio, target, base_model)
 
     def label(self, policy: Any) -> str | None:
         return policy.name or None if isinstance(policy, Adapter) else type(policy).__name__
-
-    def weights_label(self, weights: Array) -> str:
-        """Weights for people: ``brevity 0.70 + positivity 0.30``."""
-        return weights_label(self.objectives, tuple(weights))
 
     @property
     def _slots(self) -> Path:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from backends.llm.files import write_atomically
 from backends.llm.policies import LLMPolicy
 from backends.llm.problem import Problem
 from backends.llm.rewards import score
 from palm_theory.errors import ArtifactError, InputError
 from palm_theory.simplex import Array, as_float_array
-from palm_theory.storage import canonical_json, write_atomically
+from palm_theory.storage import canonical_json
 from palm_theory.value import Value
 
 EVALUATION_SEED = 1

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from backends.llm.files import write_atomically
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter
 from backends.llm.policies.store import CARD_FILE, load_policy
 from backends.llm.problem import Problem
@@ -14,7 +15,7 @@ from palm_theory.artifact import POLICIES_FOLDER
 from palm_theory.errors import ArtifactError, InputError
 from palm_theory.portfolio import Portfolio
 from palm_theory.simplex import Array
-from palm_theory.storage import explained_disk_errors, write_atomically
+from palm_theory.storage import explained_disk_errors
 from palm_theory.value import Value
 
 

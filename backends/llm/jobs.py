@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from backends.llm.evaluation import load_measured, measure, save_measured
+from backends.llm.files import write_atomically
 from backends.llm.planning import SAMPLES_FILE, sample_base_model
 from backends.llm.policies import LLMPolicy
 from backends.llm.problem import Problem
 from backends.llm.training import Progress, is_trained, train
-from palm_theory.storage import write_atomically
 
 PROGRESS_FILE = "progress.json"
 MEASURED_FILE = "measured.json"

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from backends.bandit import BanditBackend
+from backends.llm.files import write_atomically
 from backends.llm.policies import Reference
 from backends.llm.problem import Problem
 from backends.llm.rewards import score
 from backends.llm.training import Progress
 from palm_theory.errors import ArtifactError
 from palm_theory.simplex import Array, simplex_lattice
-from palm_theory.storage import write_atomically
 
 SAMPLES_FILE = "samples.npz"
 TEXTS_FILE = "samples.jsonl"

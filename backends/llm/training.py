@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.llm.files import write_atomically
 from backends.llm.models import end_tokens, load_model, load_tokenizer
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, check_adapter
 from backends.llm.problem import Problem
@@ -17,7 +18,6 @@ from backends.llm.rewards import Reward, score
 from backends.llm.sampling import to_completion, training_prompt
 from palm_theory.errors import ArtifactError
 from palm_theory.simplex import Array
-from palm_theory.storage import write_atomically
 
 ADAPTER_FOLDER = "adapter"
 CHECKPOINT_FOLDER = "checkpoints"

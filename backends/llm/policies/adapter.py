@@ -55,9 +55,10 @@ class PlainSession(TokenSession):
 class ReferenceSession(PlainSession):
     """The base model in memory."""
 
-    def log_ratios(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> Array:
+    def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> tuple[Array, Array]:
         """Zero: π is π_ref."""
-        return np.zeros((len(prompts), len(answers[0])))
+        nothing = np.zeros((len(prompts), len(answers[0])))
+        return nothing, nothing
 
     def reference_logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
         return self.logprobs(prompts, answers)

@@ -25,8 +25,9 @@ class Replies:
 
     ``probabilities`` (N, n), rows summing to 1, weigh each reply in the policy's expectation: 1/n where replies are
     samples of the policy. ``divergence`` (N,) estimates KL(π(·|x)‖π_ref(·|x)) at sequence level, in nats: the k1
-    estimator log π/π_ref, unbiased. ``divergence_check`` (N,) is the k3 estimator π_ref/π − 1 − log(π_ref/π) of the
-    same number, or None where the policy has no per-sample density.
+    estimator Σ_t log π/π_ref, unbiased. ``divergence_check`` (N,) estimates the same number by k3 at every token,
+    Σ_t (π_ref/π − 1 − log π_ref/π), unbiased too by the chain rule and never negative, or None where the policy has no
+    density to compute.
     """
 
     completions: list[list[Completion]]
@@ -93,30 +94,28 @@ class TokenSession(Session):
     def replies(self, prompts: Sequence[str], generations: int, seed: int) -> Replies:
         tokens = [prompt_tokens(self.tokenizer, prompt, self.chat.system_prompt) for prompt in prompts]
         answers = self.sample(tokens, generations, seed)
-        ratios = self.log_ratios(tokens, answers)
-        return Replies(
-            self._texts(answers),
-            np.full(ratios.shape, 1 / generations),
-            ratios.mean(axis=1),
-            (np.expm1(-ratios) + ratios).mean(axis=1),
-        )
+        first, third = self.divergences(tokens, answers)
+        uniform = np.full(first.shape, 1 / generations)
+        return Replies(self._texts(answers), uniform, first.mean(axis=1), third.mean(axis=1))
 
     def _texts(self, answers: list[list[Tokens]]) -> list[list[Completion]]:
         return [[to_completion(self.tokenizer, row, self.ends) for row in rows] for rows in answers]
 
-    def log_ratios(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> Array:
-        """log π(y|x) − log π_ref(y|x) of each completion, summed over its tokens, (N, n)."""
+    def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> tuple[Array, Array]:
+        """The k1 and k3 estimates of the KL that each completion gives, summed over its tokens, both (N, n)."""
         import torch
 
         pairs = [(prompt, row) for prompt, rows in zip(prompts, answers, strict=True) for row in rows]
-        totals: list[float] = []
+        totals: list[tuple[float, float]] = []
         with torch.no_grad(), in_float32(self.model):
             for start in range(0, len(pairs), SCORING_BATCH):
                 before, rows = zip(*pairs[start : start + SCORING_BATCH], strict=True)
                 ours = gather_logprobs(self.logprobs(before, rows), rows)
                 base = gather_logprobs(self.reference_logprobs(before, rows), rows)
-                totals.extend(float((a.double() - b.double()).sum()) for a, b in zip(ours, base, strict=True))
-        return np.array(totals).reshape(len(prompts), -1)
+                ratios = [a.double() - b.double() for a, b in zip(ours, base, strict=True)]
+                totals.extend((float(u.sum()), float((torch.expm1(-u) + u).sum())) for u in ratios)
+        first, third = np.array(totals).reshape(len(prompts), -1, 2).transpose(2, 0, 1)
+        return first, third
 
 
 @contextlib.contextmanager

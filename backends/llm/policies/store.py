@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from backends.llm.files import copy_files, write_atomically
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter, Reference, check_adapter
 from backends.llm.policies.base import LLMPolicy
 from backends.llm.policies.gibbs import GibbsResampling
@@ -14,7 +15,7 @@ from backends.llm.policies.mixture import DecodingMixture
 from backends.llm.rewards import Reward, reward_parameters
 from backends.llm.settings import Chat, chat_from_plain, to_plain
 from palm_theory.errors import ArtifactError, InputError
-from palm_theory.storage import canonical_json, folder_digests, sha256, write_atomically
+from palm_theory.storage import canonical_json, folder_digests, sha256
 
 POLICY_FILE = "palm_policy.json"
 CARD_FILE = "README.md"
@@ -87,9 +88,7 @@ def _gibbs_record(policy: GibbsResampling) -> dict[str, Any]:
 
 
 def _copy_adapter(source: Path, target: Path) -> None:
-    for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE):
-        if (source / name).exists():
-            write_atomically(target / name, (source / name).read_bytes())
+    copy_files(source, target, (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE))
 
 
 def _load_adapter(record: dict[str, Any], folder: Path, chat: Chat, rewards: tuple[Reward, ...]) -> LLMPolicy:
