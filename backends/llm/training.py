@@ -54,6 +54,7 @@ def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int, warm
     """The trainer of one policy, ready to run. The base model is the KL reference, warm start or not."""
     import transformers
     from datasets import Dataset
+    from transformers import PrinterCallback
 
     from backends.llm.trainers import trainer_class, trainer_config
 
@@ -84,6 +85,7 @@ def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int, warm
         processing_class=tokenizer,
         peft_config=_lora(problem),
     )
+    trainer.remove_callback(PrinterCallback)  # every number it prints is in trained.json
     if warm_start is not None:
         _load_weights(trainer.model, warm_start, chat.model)
     return trainer
