@@ -138,7 +138,7 @@ def main() -> None:
             print(
                 f"{row['method']:8} {row['policies']:2d} "
                 + " ".join(f"{x:8.4f}" for x in numbers)
-                + f" {row['mean_additive']:8.4f} {row['usage_perplexity']:17.2f}"
+                + f" {row['mean_additive']:8.4f} {row['usage_perplexity']:6.2f}"
             )
         (options.out / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
