@@ -131,7 +131,7 @@ class MultiplicativeGap:
 
     def measure(self, upper: Array, lower: Array) -> Array:
         short = upper - self.delta - lower
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.where(upper == np.inf, np.inf, short / upper)
         return np.where(short <= 0, 0.0, np.where((upper > 0) & (ratio <= 1), ratio, np.inf))
 
