@@ -45,7 +45,7 @@ class SolvedWeights:
         self.weights: list[Array] = []
         self.reached: list[float] = []
         self.upper: list[float] = []
-        self._cached: dict[bytes, float] = {}
+        self._cached: dict[bytes, tuple[int, float]] = {}
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -94,15 +94,18 @@ class SolvedWeights:
 
     def cached_upper(self, key: bytes) -> float:
         """The least upper bound on J* computed so far at the weight with this key; inf if none."""
-        return self._cached.get(key, math.inf)
+        return self._cached.get(key, (0, math.inf))[1]
 
     def refresh_upper(self, key: bytes, weights: Array) -> float:
         """The upper hull U(w) of all that is solved; inf before the simplex's vertices are."""
+        version, bound = self._cached.get(key, (-1, math.inf))
+        if version == len(self):
+            return bound
         hull = self._current_hull()
         if hull is None:
             return math.inf
-        bound = min(hull(weights), self.cached_upper(key))
-        self._cached[key] = bound
+        bound = min(hull(weights), bound)
+        self._cached[key] = (len(self), bound)
         return bound
 
 
