@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/main"), help="folder for the figure and a portfolio")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    console = Console(width=120)
+    console = Console(width=130)
     start = time.perf_counter()
     everything(console)
     comparison(console)
