@@ -27,9 +27,8 @@ EXACT_TOLERANCE = 1e-9
 def weight_keys(weights: Array) -> list[bytes]:
     """A hashable key for each row of (n, d): its coordinates to ``KEY_BITS`` significant bits."""
     mantissa, exponent = np.frexp(weights)
-    digits = np.rint(np.ldexp(mantissa, KEY_BITS)).astype(np.int64)
-    table = np.concatenate([digits, exponent.astype(np.int64)], axis=1)
-    return [row.tobytes() for row in table]
+    rounded = np.ldexp(np.rint(np.ldexp(mantissa, KEY_BITS)), exponent - KEY_BITS)
+    return [row.tobytes() for row in rounded + 0.0]
 
 
 class SolvedWeights:
