@@ -1,10 +1,13 @@
-"""Fenced blocks of Markdown pages: reading, running and rewriting them. ``python tests/doc_blocks.py --write`` reruns all
-pages and writes what the examples print into their output blocks.
+"""Fenced blocks of Markdown pages: reading, running and rewriting them.
 
-A ``python`` block is executed, all of a page in one namespace and one temporary folder; an ``output`` block after it holds
-exactly what it prints. A ``console`` block holds lines ``$ palm …``, each followed by exactly what it prints (nothing, where
-the output is not shown). ``<!-- not run: why -->`` on the line before a block leaves it out; other languages are not run.
-A ``bash`` block is run, without comparison, only where the line before it is ``<!-- run -->``.
+``python tests/doc_blocks.py --write [PAGE …]`` reruns pages (all of the docs, but not README.md, by default) and writes
+what their examples print into the blocks that show it.
+
+A ``python`` block is executed, all of a page in one namespace and one temporary folder; an ``output`` or ``text`` block
+right after it holds exactly what it prints. A ``console`` block holds lines ``$ palm …``, each followed by exactly what
+it prints, or by nothing where the output is not shown. ``<!-- not run: why -->`` on the line before a block leaves it
+out. A ``bash`` block is run, without comparison, only where the line before it is ``<!-- run -->``. Other languages are
+not run.
 """
 
 from __future__ import annotations
@@ -53,6 +56,15 @@ def blocks(page: str) -> list[Block]:
             opened = None
     assert opened is None, f"line {opened[0] + 1}: a fence is not closed" if opened else ""
     return found
+
+
+def output_of(found: list[Block], number: int, lines: list[str]) -> Block | None:
+    """The block that shows what the python block ``found[number]`` prints: the next, with only blank lines between."""
+    if number + 1 == len(found) or found[number + 1].language not in ("output", "text"):
+        return None
+    block, following = found[number], found[number + 1]
+    between = lines[block.start + len(block.text.splitlines()) + 1 : following.start - 1]
+    return None if any(line.strip() for line in between) else following
 
 
 def pages() -> list[Path]:
@@ -108,7 +120,7 @@ def run_python(code: str, namespace: dict[str, Any], name: str, line: int) -> st
     """What a block prints. Errors carry the page's own line numbers."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile("\n" * line + code, name, "exec"), namespace)  # noqa: S102
+        exec(compile("\n" * line + code, name, "exec"), namespace)
     return clean(printed.getvalue())
 
 
@@ -120,23 +132,22 @@ class Outcome:
     line: int
     shown: str | None
     printed: str
-    block: Block | None = None
 
 
 def run_page(path: Path, folder: Path) -> list[Outcome]:
     """Run every example of a page in ``folder``, in order."""
     outcomes: list[Outcome] = []
     namespace: dict[str, Any] = {"__name__": "__docs__"}
-    found = blocks(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    found, lines = blocks(text), text.splitlines()
     name = str(path.relative_to(ROOT))
     for number, block in enumerate(found):
         if block.before.startswith("<!-- not run"):
             continue
         if block.language == "python":
-            following = found[number + 1] if number + 1 < len(found) else None
-            output = following if following is not None and following.language == "output" else None
+            output = output_of(found, number, lines)
             printed = run_python(block.text, namespace, name, block.start)
-            outcomes.append(Outcome(name, block.start + 1, None if output is None else output.text, printed, output))
+            outcomes.append(Outcome(name, block.start + 1, None if output is None else output.text, printed))
         elif block.language == "console":
             for command, shown in console(block.text):
                 printed = run_command(command, folder)
@@ -161,10 +172,10 @@ def rewrite(path: Path, folder: Path) -> None:
         end = block.start + len(block.text.splitlines())
         if block.language == "python":
             printed = run_python(block.text, namespace, str(path), block.start)
-            following = found[number + 1] if number + 1 < len(found) else None
-            if following is not None and following.language == "output":
-                last = following.start + len(following.text.splitlines())
-                replaced.append((following.start, last, printed.splitlines()))
+            output = output_of(found, number, lines)
+            if output is not None:
+                last = output.start + len(output.text.splitlines())
+                replaced.append((output.start, last, printed.splitlines()))
         elif block.language == "console":
             new: list[str] = []
             raw = block.text.splitlines()
@@ -187,7 +198,8 @@ if __name__ == "__main__":
     import tempfile
 
     assert "--write" in sys.argv, __doc__
-    chosen = [Path(arg).resolve() for arg in sys.argv[1:] if not arg.startswith("--")] or pages()
+    chosen = [Path(arg).resolve() for arg in sys.argv[1:] if not arg.startswith("--")]
+    chosen = chosen or [page for page in pages() if page.name != "README.md"]
     os.environ.update(environment())
     sys.path.insert(0, str(ROOT))
     for page in chosen:
