@@ -41,6 +41,9 @@ class TableBackend(PolicyBackend):
     regularizer : the column with f_k ≥ 0, in the unit of the rewards; f = 0 otherwise.
     stderr : objective (or regulariser) name → the column with its standard error, in the measurement's unit.
     samples : how many independent evaluations every standard error comes from, if known.
+    reward_max : R_max, at least the largest reward. Where it is given, single evaluations (normalised) must lie within
+        a range of this length too: with ``samples`` it is what empirical Bernstein intervals need. By default the
+        largest reward, a mean that bounds no single evaluation; then intervals are the normal approximation.
     normalization : how measurements become rewards ≥ 0, stored in ``normalizers``:
         "shift" (default) changes as little as possible: columns that are maximised and ≥ 0 stay as they are, negative
         ones have their minimum subtracted, minimised ones become maximum − value; nothing is rescaled.
@@ -63,6 +66,7 @@ class TableBackend(PolicyBackend):
         stderr: Mapping[str, str] | None = None,
         samples: int | None = None,
         normalization: Normalization = "shift",
+        reward_max: float | None = None,
     ) -> None:
         if normalization not in NORMALIZATIONS:
             raise InputError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}")
@@ -99,7 +103,11 @@ class TableBackend(PolicyBackend):
         self._has_regularizer_column = regularizer is not None
         self._stderr = self._reward_errors({key: numbers(column) for key, column in errors.items()})
         self._regularizer_stderr = numbers(errors[regularizer]) if regularizer in errors else None
-        self._samples = samples
+        largest = float(self._rewards.max())
+        if reward_max is not None and not (math.isfinite(reward_max) and reward_max > 0 and reward_max >= largest):
+            raise InputError(f"reward_max must be > 0 and at least the largest reward {largest}, got {reward_max}")
+        self._reward_max = largest or 1.0 if reward_max is None else float(reward_max)
+        self._samples = None if reward_max is None else samples
         labels = [str(label) for label in columns[name]] if name else [str(row) for row in range(rows)]
         if len(set(labels)) != len(labels):
             raise InputError(f"policy names must be unique, column {name!r} repeats one")
@@ -124,8 +132,8 @@ class TableBackend(PolicyBackend):
 
     @property
     def reward_max(self) -> float:
-        """The largest reward in the table (1 where all are 0)."""
-        return float(self._rewards.max()) or 1.0
+        """R_max as given; by default the largest reward in the table (1 where all are 0)."""
+        return self._reward_max
 
     @property
     def regularizer_max(self) -> float:

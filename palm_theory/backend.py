@@ -160,11 +160,10 @@ def problem_description(backend: PolicyBackend) -> dict[str, Any]:
         "reward_max": backend.reward_max,
         "regularizer_max": backend.regularizer_max,
         "normalizers": [normalizer.to_dict() for normalizer in backend.normalizers],
-        "parameters": dict(backend.describe()),
     }
     try:
         # What is read back from a file must compare equal: no tuples, and no keys but strings.
-        return json.loads(canonical_json(description))
+        return json.loads(canonical_json({**description, "parameters": dict(backend.describe())}))
     except (TypeError, ValueError) as error:
         raise BackendError(f"{kind.__name__}.describe() must return JSON-able data: {error}") from error
 
@@ -319,5 +318,5 @@ def backend_class(name: str) -> type[PolicyBackend]:
     entry = next(iter(found))
     try:
         return entry.load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise InputError(f"backend {name!r} cannot be imported ({error}); install its extra") from error
