@@ -18,6 +18,7 @@ from backends.llm.policies import Adapter, LLMPolicy, load_policy, policy_digest
 from backends.llm.problem import Problem, fingerprint
 from backends.llm.prompts import bundled_held_out, bundled_prompts, read_prompts
 from backends.llm.rewards import resolve_rewards
+from backends.llm.sensitivity import Rescaled, sensitivity
 from backends.llm.settings import DEFAULT_MODEL, Chat, Evaluation, Planning, Training, preset
 from backends.llm.texts import Prompt
 from backends.llm.training import ADAPTER_FOLDER
@@ -183,6 +184,10 @@ class LLMBackend(PolicyBackend):
         """How far the surrogate can be trusted."""
         return forecast_quality(self.surrogate(), self.problem.planning.samples)
 
+    def sensitivity(self, strategy: Planned | None = None) -> list[Rescaled]:
+        """How the planned portfolio changes when one reward is halved or doubled. See ``sensitivity.sensitivity``."""
+        return sensitivity(self.planning_samples(), self.problem.beta, self.objectives, strategy or Planned())
+
     def save_policy(self, policy: Any, folder: Path) -> None:
         save_policy(policy, folder)
 
@@ -198,8 +203,9 @@ class LLMBackend(PolicyBackend):
             executor = ThreadPoolExecutor(self.workers.count)
             with executor:
                 return build_portfolio(self, strategy, path=path, executor=executor)
-        result = run(self, strategy or Planned(), path, console)
-        print_run(result, self, console)
+        planned = strategy or Planned()
+        result = run(self, planned, path, console)
+        print_run(result, self, planned, console)
         return result.portfolio
 
     @staticmethod

@@ -17,6 +17,7 @@ from backends.llm.evaluation import Measured, paired_difference
 from backends.llm.planning import ForecastQuality
 from backends.llm.policies import Reference
 from backends.llm.progress import RunProgress
+from backends.llm.sensitivity import Rescaled
 from palm_theory.audit import audit
 from palm_theory.build import build_portfolio
 from palm_theory.certificate import Certificate
@@ -63,10 +64,11 @@ def run(backend: LLMBackend, strategy: Planned, path: Path, console: Console) ->
     return Run(portfolio, plan, backend.forecast_quality(), measured, base, certificate)
 
 
-def print_run(result: Run, backend: LLMBackend, console: Console) -> None:
+def print_run(result: Run, backend: LLMBackend, strategy: Planned, console: Console) -> None:
     """The forecast, the table of policies, who beats whom, the certificate, and one prompt answered by all."""
     console.print(_forecast_table(result.forecast, len(result.portfolio)))
     console.print(str(result.quality), highlight=False)
+    console.print(_sensitivity_table(backend.sensitivity(strategy)))
     console.print(_policies_table(result))
     console.print(_duels_table(result))
     console.print(f"certificate: {result.portfolio.certificate}", highlight=False)
@@ -83,6 +85,16 @@ def _forecast_table(plan: Forecast, chosen: int) -> Table:
     for k, (w, epsilon, delta) in enumerate(zip(plan.weights, plan.epsilon, plan.delta, strict=True), 1):
         mark = " <- trained" if k == chosen else ""
         table.add_row(str(k), " ".join(f"{x:.2f}" for x in w), f"{epsilon:.1%}", f"{delta:.3f}{mark}")
+    return table
+
+
+def _sensitivity_table(rows: Sequence[Rescaled]) -> Table:
+    table = Table(title="if one reward were rescaled (forecast)", title_justify="left")
+    for name in ("reward", "times", "weights move by (l1)", "ε replanned", "ε of this plan kept"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        numbers = (f"{row.moved:.2f}", f"{row.epsilon:.1%}", f"{row.epsilon_kept:.1%}")
+        table.add_row(row.objective, f"{row.factor:g}", *numbers)
     return table
 
 

@@ -89,7 +89,7 @@ def main() -> None:
     backend = LLMBackend(preset_name=options.preset, folder=options.out, workers=Workers(count=options.workers))
     strategy = Planned(max_policies=3) if options.preset == "tiny" else Planned()
     result = run(backend, strategy, options.out / "portfolio", console)
-    print_run(result, backend, console)
+    print_run(result, backend, strategy, console)
     seconds = time.monotonic() - started
     (options.out / "figures.json").write_text(json.dumps(figures(result, seconds), indent=1) + "\n")
     save_figure(result, options.out / "portfolio.png")

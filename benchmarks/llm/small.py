@@ -29,7 +29,7 @@ from palm_theory.planned import forecast
 from palm_theory.simplex import Array, simplex_lattice
 
 TOKENS = 32
-SAMPLES = 32
+SAMPLES = 24
 FRESH = 100
 
 
@@ -46,11 +46,11 @@ class Experiment:
 
 def experiments() -> dict[str, Experiment]:
     """The three experiments; uniform grids {k/n} for n in ``lattices`` set the sizes K compared."""
-    arithmetic = arithmetic_prompts(40, task="gsm_symbolic")
-    chat_train, chat_held_out = bundled_prompts()[:20], bundled_held_out()[:20]
+    arithmetic = arithmetic_prompts(32, task="gsm_symbolic")
+    chat_train, chat_held_out = bundled_prompts()[:16], bundled_held_out()[:16]
     return {
         "rlvr-gsm": Experiment(
-            (("brevity", "brevity"), ("helpfulness", "relevance")), arithmetic[:20], arithmetic[20:], (1, 2, 4)
+            (("brevity", "brevity"), ("helpfulness", "relevance")), arithmetic[:16], arithmetic[16:], (1, 2, 4)
         ),
         "safety-alignment": Experiment(
             (("better", "relevance"), ("safer", "safety")), chat_train, chat_held_out, (1, 2, 4)
