@@ -90,7 +90,8 @@ class PolicyBackend(ABC):
     @property
     @abstractmethod
     def regularizer_max(self) -> float | None:
-        """f_max: f(π) ≤ f_max for every policy ``optimize`` returns; 0 without a regulariser, None if unknown."""
+        """f_max: f(π) ≤ f_max for every policy ``optimize`` returns and for the optima, which are others where
+        ``optimize`` is approximate; 0 without a regulariser, None if unknown."""
 
     @abstractmethod
     def optimize(self, weights: Array) -> Solution:
