@@ -96,7 +96,8 @@ class BanditBackend(PolicyBackend):
     """maximise E_x[Σ_a π(a|x)⟨w, r(x,a)⟩] − β·E_x KL(π(·|x)‖π_ref(·|x)) over all π.
 
     For β > 0, π*_w(a|x) ∝ π_ref(a|x)·exp(⟨w, r(x,a)⟩/β) and J*_w = β·E_x log E_{a∼π_ref} exp(⟨w, r⟩/β) (Theorem 2,
-    docs/theory/theorem-2.md), computed in log space. For β = 0, the best action in each context, ties to the lowest index.
+    docs/theory/theorem-2.md), computed in log space. For β = 0, the best action in each context, ties to the lowest
+    index.
 
     Parameters
     ----------

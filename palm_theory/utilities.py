@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Utility(ABC):
-    """u: R^d → R, concave and non-decreasing in every coordinate."""
+    """u: R^d → R, concave, non-decreasing in every coordinate, and positively homogeneous: u(c·R) = c·u(R) for c ≥ 0.
+
+    ``best_mixture`` solves for rescaled rewards, so a utility that is not homogeneous would be optimised in another unit.
+    """
 
     @abstractmethod
     def expression(self, rewards: cp.Expression) -> cp.Expression:
