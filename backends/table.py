@@ -50,8 +50,8 @@ class TableBackend(PolicyBackend):
         "minmax" maps every column to [0, 1], 1 the best (a constant column to 0).
         "none" takes the columns as they are and refuses negative or minimised ones.
 
-    With the table as the whole set of policies the oracle is exact, unless there are standard errors: then J* is only
-    estimated, ``oracle_error`` is None, and certificates carry a confidence. A policy is its row's number. Raises
+    The table is the whole set of policies, so the oracle is exact. With standard errors it maximises the estimates,
+    and certificates are made of confidence limits and carry a confidence. A policy is its row's number. Raises
     InputError on an empty table, ragged rows (with the line), unknown columns, and entries that are not finite.
     """
 
@@ -113,6 +113,7 @@ class TableBackend(PolicyBackend):
             raise InputError(f"policy names must be unique, column {name!r} repeats one")
         self._names = tuple(labels)
         self._values = frozen_array(self._rewards - self._regularizers[:, None], "scores")
+        self._all = tuple(self._value(row) for row in range(rows))
 
     def _reward_errors(self, columns: dict[str, Array]) -> Array | None:
         wanted = [objective for objective in self._objectives if objective in columns]
@@ -155,8 +156,9 @@ class TableBackend(PolicyBackend):
         return self._stderr is not None or self._regularizer_stderr is not None
 
     @property
-    def oracle_error(self) -> OracleError | None:
-        return None if self.is_estimate else EXACT
+    def oracle_error(self) -> OracleError:
+        """(0, 0): the best row is found exactly. What the rows' errors leave open is for the certificate's interval."""
+        return EXACT
 
     @property
     def has_reference(self) -> bool:
@@ -164,7 +166,7 @@ class TableBackend(PolicyBackend):
 
     @property
     def powers(self) -> frozenset[Power]:
-        return frozenset() if self.is_estimate else frozenset({Power.OPTIMAL_VALUE})
+        return frozenset({Power.OPTIMAL_VALUE, Power.ALL_VALUES})
 
     @property
     def normalizers(self) -> tuple[Normalizer, ...]:
@@ -195,20 +197,23 @@ class TableBackend(PolicyBackend):
         """The row's numbers. Raises InputError unless ``policy`` is a row number in 0..N−1."""
         if isinstance(policy, bool) or not isinstance(policy, int) or not 0 <= policy < len(self._names):
             raise InputError(f"a policy of a table is a row number in 0..{len(self._names) - 1}, got {policy!r}")
+        return self._all[policy]
+
+    def _value(self, row: int) -> Value:
         return Value(
-            self._rewards[policy],
-            float(self._regularizers[policy]),
-            rewards_stderr=None if self._stderr is None else self._stderr[policy],
-            regularizer_stderr=None if self._regularizer_stderr is None else float(self._regularizer_stderr[policy]),
+            self._rewards[row],
+            float(self._regularizers[row]),
+            rewards_stderr=None if self._stderr is None else self._stderr[row],
+            regularizer_stderr=None if self._regularizer_stderr is None else float(self._regularizer_stderr[row]),
             samples=self._samples if self.is_estimate else None,
         )
 
     def label(self, policy: Any) -> str:
         return self._names[policy]
 
-    def all_values(self) -> list[Value]:
+    def all_values(self) -> tuple[Value, ...]:
         """The values of all N policies, in row order."""
-        return [self.evaluate(row) for row in range(len(self._names))]
+        return self._all
 
 
 def _read(scores: Any, objectives: Sequence[str] | None) -> tuple[dict[str, Sequence[Any]], int, bool]:

@@ -21,7 +21,7 @@ KEY_BITS = 40
 """Corner weights whose coordinates agree to this many bits are the same corner, found again by Qhull."""
 
 EXACT_TOLERANCE = 1e-9
-"""An upper bound within this multiple of max|G| of a policy's value counts as the exact optimum at that weight."""
+"""An upper bound U that exceeds the value reached by at most this multiple of max(|U|, |L|) counts as the exact J*."""
 
 
 def weight_keys(weights: Array) -> list[bytes]:

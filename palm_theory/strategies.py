@@ -254,7 +254,7 @@ class Adaptive(Strategy):
 
 
 def _remaining_solves(done: int, gap: float, epsilon: float, objectives: int) -> int | None:
-    """A guess for the progress bar: the gap falls like K^(−2/(d−1)) (THEORY, order of growth)."""
+    """A guess for the progress bar: the gap falls like K^(−2/(d−1)) (docs/theory/order-of-growth.md)."""
     if epsilon <= 0 or not math.isfinite(gap) or gap <= epsilon:
         return None
     return math.ceil(done * ((gap / epsilon) ** ((objectives - 1) / 2) - 1))

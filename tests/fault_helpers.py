@@ -34,6 +34,8 @@ from palm_theory import (
     Value,
     build_portfolio,
 )
+from palm_theory.errors import ArtifactError
+from palm_theory.journal import Journal
 
 STRATEGIES: dict[str, Strategy] = {
     "adaptive": Adaptive(epsilon=0.03),
@@ -272,4 +274,23 @@ def limited_build_task(folder: Path, log: Path, strategy: str, limit: int, error
     except Exception as failure:
         text = f"{type(failure).__name__}: {failure}"
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    error.write_text(text)
+
+
+def limited_record_task(folder: Path, room: int, error: Path) -> None:
+    """Record a solve with room for only so many bytes of its line, then again with room for all; notes the error."""
+    backend = TrialBandit()
+    weights = np.array([0.2, 0.3, 0.5])
+    solution = backend.optimize(weights)
+    journal = Journal(folder, backend)
+    limit = (folder / "journal.jsonl").stat().st_size + room
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    text = "none"
+    try:
+        journal.record(weights, solution)
+    except ArtifactError as failure:
+        text = str(failure)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    journal.record(weights, solution)
+    journal.close()
     error.write_text(text)

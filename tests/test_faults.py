@@ -6,11 +6,13 @@ import subprocess
 import time
 
 import fault_helpers as fh
+import numpy as np
 import pytest
 from fault_helpers import STRATEGIES, TrialBandit
 
 from palm_theory import Portfolio, UniformGrid, build_portfolio
 from palm_theory.errors import ArtifactError, JournalError
+from palm_theory.journal import Journal
 
 pytest_plugins = ["fault_fixtures"]
 
@@ -166,6 +168,20 @@ def test_files_that_may_not_grow(fast_path, strategy):
         assert kept.isdisjoint(fh.solves(log)[len(solved) :])
         assert_same_artifact(folder, fast_path / "expected")
     assert failures == len(limits)
+
+
+@pytest.mark.parametrize("room", [1, 300, 500, 600])
+def test_a_line_cut_short_by_a_full_disk_does_not_spoil_the_next(fast_path, room):
+    folder, error = fast_path / "build", fast_path / "error"
+    backend, weights = TrialBandit(), np.array([0.2, 0.3, 0.5])
+    assert fh.finish(fh.start(fh.limited_record_task, folder, room, error)) == 0
+    assert "File too large" in error.read_text()
+    journal = Journal(folder, backend)
+    journal.close()
+    found = journal.find(weights)
+    assert found is not None
+    assert found.value.same_numbers(backend.optimize(weights).value)
+    assert len((folder / "journal.jsonl").read_bytes().splitlines()) == 2
 
 
 @contextlib.contextmanager

@@ -105,8 +105,11 @@ def test_standard_errors_are_normalised_and_forbid_exact_claims():
     values = backend.all_values()
     assert [v.rewards_stderr.tolist() for v in values] == [[0.1], [0.2]]
     assert [v.regularizer_stderr for v in values] == [0.0, 0.1]
-    assert backend.oracle_error is None
-    assert not backend.powers
+    certificate = build_portfolio(backend, progress=False).certificate
+    assert certificate.kind is Kind.BOUNDED
+    assert certificate.confidence == 0.95
+    assert certificate.reference == "all 2 policies of the backend"
+    assert certificate.epsilon >= audit(values, reference=values, confidence=0.5).epsilon > 0
 
 
 def test_a_mean_is_no_range_of_single_evaluations():
