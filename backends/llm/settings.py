@@ -113,8 +113,10 @@ class Preset:
 
 
 PRESETS = {
-    "tiny": Preset(Training(steps=3, prompts_per_step=2, checkpoint_every=3), Evaluation(1), Planning(6, 16), 12, 24),
-    "default": Preset(Training(), Evaluation(2), Planning(16, 48), 32, 32),
+    "tiny": Preset(
+        Training(steps=3, prompts_per_step=2, micro_batch=6, checkpoint_every=3), Evaluation(1), Planning(6, 16), 12, 24
+    ),
+    "default": Preset(Training(micro_batch=6), Evaluation(2), Planning(16, 48), 32, 32),
 }
 
 

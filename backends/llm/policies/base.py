@@ -16,7 +16,7 @@ from backends.llm.settings import Chat
 from backends.llm.texts import Completion
 from palm_theory.simplex import Array
 
-SCORING_BATCH = 16
+SCORING_BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
