@@ -249,6 +249,18 @@ def test_claims_hold_for_patient_agents_and_close_calls(seed, discount, method, 
     assert (Power.OPTIMAL_VALUE in mdp.powers) == (mdp.oracle_error == EXACT) == (discount <= 0.9999)
 
 
+def test_upper_bounds_count_the_gains_that_were_not_taken():
+    """At a discount of 0.999999 policy iteration stops up to 1e-8·R_max short; its upper bound must not."""
+    short = 0.0
+    for seed in range(60):
+        mdp = MDPBackend(*close_calls(seed), discount=0.999999)
+        solution = solve(mdp, np.ones(1))
+        best = max(mdp.evaluate(rule).rewards[0] for rule in all_rules(3, 2))
+        short = max(short, (best - solution.value.rewards[0]) / mdp.reward_max)
+        assert solution.upper_bound >= best - 1e-10 * mdp.reward_max
+    assert short > 1e-9, "the instances are too easy to show anything"
+
+
 @given(
     seeds,
     st.sampled_from([1e-9, 1e9]),
