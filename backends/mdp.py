@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
-from scipy.special import logsumexp
 
 from backends.bandit import (
     checked_distribution,
@@ -18,6 +17,7 @@ from backends.bandit import (
     greedy,
     kl_divergence,
     log_probabilities,
+    tilt,
 )
 from palm_theory.backend import PolicyBackend, Power, Solution, Status
 from palm_theory.bounds import EXACT, OracleError, non_negative
@@ -150,6 +150,8 @@ class MDPBackend(PolicyBackend):
         return self._horizon is None and self._method == "value-iteration"
 
     def optimal_value(self, weights: Array) -> float:
+        if self._iterates:
+            return super().optimal_value(weights)
         return self.optimize(weights).value.scalarize(weights)
 
     def optimize(self, weights: Array) -> Solution:
@@ -200,10 +202,8 @@ class MDPBackend(PolicyBackend):
         """The optimal decision rule for Q and its (soft) value V(s)."""
         if self._beta == 0:
             return greedy(q), q.max(axis=1)
-        logits = self._log_reference + q / self._beta
-        normaliser = np.asarray(logsumexp(logits, axis=1, keepdims=True))
-        rule = np.exp(logits - normaliser)
-        return rule / rule.sum(axis=1, keepdims=True), self._beta * normaliser[:, 0]
+        rule, log_sums = tilt(self._log_reference + q / self._beta)
+        return rule, self._beta * log_sums
 
     def _upper(self, values: Array, updated: Array) -> float:
         """MacQueen's upper bound on J* from V and TV."""

@@ -1,6 +1,6 @@
 """palm_theory: a few policies, a near-optimal one for every preference weighting, with a certificate."""
 
-from palm_theory import bounds, covers, design, metrics, utilities
+from palm_theory import bounds, covers, design, metrics, plots, utilities
 from palm_theory.audit import audit
 from palm_theory.backend import PolicyBackend, Power, Solution, Status
 from palm_theory.bounds import OracleError
@@ -34,5 +34,6 @@ __all__ = [
     "covers",
     "design",
     "metrics",
+    "plots",
     "utilities",
 ]

@@ -6,26 +6,27 @@ import contextlib
 import json
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from palm_theory.errors import ArtifactError
-from palm_theory.journal import sync_tree
 from palm_theory.storage import (
     canonical_json,
     explained_disk_errors,
     folder_digests,
     sha256,
-    sync_directory,
-    write_atomically,
+    sync,
+    sync_tree,
 )
 
 PORTFOLIO_FILE = "portfolio.json"
 POLICIES_FOLDER = "policies"
 SCHEMA_VERSION = 1
 CHECKSUM = "sha256"
+STAGING = ".portfolio."
 
 
 class StrictModel(BaseModel):
@@ -72,44 +73,62 @@ class PortfolioRecord(StrictModel):
     fingerprint: str
     strategy: dict[str, Any]
     seed: int
+    solves: int = Field(ge=0)
     certificate: dict[str, Any]
     policies: list[PolicyRecord] = Field(min_length=1)
 
 
-def write_artifact(folder: Path, record: PortfolioRecord, staged_policies: Path) -> None:
-    """Put ``staged_policies`` (a folder beside the target's files) and portfolio.json in place.
-
-    portfolio.json goes away first and comes back last, and names the digest of every file: a crash in between leaves a
-    folder that is seen to be unfinished, never a mixture that loads.
-    """
+def refuse_foreign_folder(folder: Path, markers: Collection[str], leftovers: Collection[str] = ()) -> None:
+    """Raise ArtifactError where a folder is not ours to write into: it holds something, but none of the files named
+    ``markers``, and more than ``leftovers`` and what an interrupted save leaves."""
     with explained_disk_errors(folder):
-        sync_tree(staged_policies)
-        (folder / PORTFOLIO_FILE).unlink(missing_ok=True)
-        shutil.rmtree(folder / POLICIES_FOLDER, ignore_errors=True)
-        staged_policies.rename(folder / POLICIES_FOLDER)
-        sync_directory(folder)
+        if not folder.is_dir():
+            return
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(STAGING)}
+    if names.isdisjoint(markers) and not names <= set(leftovers):
+        raise ArtifactError(f"{folder} is not empty and holds no portfolio; choose another folder")
+
+
+def stage(folder: Path) -> Path:
+    """A new folder inside ``folder`` to write a portfolio into before it is put in place: "policies", empty."""
+    with explained_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(f"{STAGING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        staged = Path(tempfile.mkdtemp(dir=folder, prefix=STAGING))
+        (staged / POLICIES_FOLDER).mkdir()
+        return staged
+
+
+def discard(staged: Path) -> None:
+    """Remove a staging folder, after a failure or because it is empty."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(staged)
+
+
+def write_artifact(staged: Path, record: PortfolioRecord) -> None:
+    """Add portfolio.json to the policies in a ``stage`` folder, and put all of it in place.
+
+    Everything is durable before the first rename, so a full disk leaves the old portfolio as it was. portfolio.json
+    names the digest of every file, so a kill between the renames leaves a folder that does not load, never a mixture.
+    """
     data = record.model_dump()
     text = json.dumps({CHECKSUM: _checksum(data), **data}, indent=2, allow_nan=False)
-    write_atomically(folder / PORTFOLIO_FILE, (text + "\n").encode())
+    folder = staged.parent
+    policies = folder / POLICIES_FOLDER
+    with explained_disk_errors(folder):
+        (staged / PORTFOLIO_FILE).write_text(text + "\n", encoding="ascii")
+        sync_tree(staged)
+        if policies.exists():
+            policies.rename(staged / "replaced")
+        (staged / PORTFOLIO_FILE).replace(folder / PORTFOLIO_FILE)
+        (staged / POLICIES_FOLDER).rename(policies)
+        sync(folder)
+    discard(staged)
 
 
 def _checksum(data: dict[str, Any]) -> str:
     return sha256(canonical_json(data).encode())
-
-
-def stage(folder: Path) -> Path:
-    """A new, empty folder inside ``folder`` for policies to be written to before they are put in place."""
-    with explained_disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".policies.*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        return Path(tempfile.mkdtemp(dir=folder, prefix=".policies."))
-
-
-def discard(staged: Path) -> None:
-    """Remove a staging folder after a failure."""
-    with contextlib.suppress(OSError):
-        shutil.rmtree(staged)
 
 
 def read_artifact(folder: Path) -> PortfolioRecord:
@@ -125,14 +144,14 @@ def read_artifact(folder: Path) -> PortfolioRecord:
         raise ArtifactError(f"{folder} has no {PORTFOLIO_FILE} ({hint})") from None
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is corrupt: {error}") from None
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ArtifactError(
             f"{path} has schema version {version}, newer than this program's {SCHEMA_VERSION}; upgrade palm-theory"
         )
-    if not isinstance(data, dict) or data.pop(CHECKSUM, None) != _checksum(data):
+    if not isinstance(data, dict) or not _is_intact(data):
         raise ArtifactError(f"{path} is corrupt: its checksum does not match its content")
     try:
         record = PortfolioRecord.model_validate(data)
@@ -142,6 +161,21 @@ def read_artifact(folder: Path) -> PortfolioRecord:
         raise ArtifactError(f"{path} is not a valid portfolio: {where}: {first['msg']}") from None
     for policy in record.policies:
         where = folder / POLICIES_FOLDER / policy.name
-        if not where.is_dir() or folder_digests(where) != policy.files:
-            raise ArtifactError(f"the files of policy {policy.name} in {where} are not those that were saved")
+        try:
+            intact = where.is_dir() and folder_digests(where) == policy.files
+        except OSError as error:
+            raise ArtifactError(f"cannot read {where}: {error.strerror or error}") from error
+        if not intact:
+            raise ArtifactError(
+                f"the files of policy {policy.name} in {where} are not those that were saved "
+                "(an interrupted save? save it or build it again)"
+            )
     return record
+
+
+def _is_intact(data: dict[str, Any]) -> bool:
+    try:
+        return data.pop(CHECKSUM, None) == _checksum(data)
+    except ValueError:
+        # NaN and infinity, which this package never writes.
+        return False

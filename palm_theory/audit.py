@@ -12,6 +12,7 @@ from palm_theory.backend import PolicyBackend, Power, check_value, solve, upper_
 from palm_theory.certificate import Certificate, Kind
 from palm_theory.envelope import lower_envelope, rounding_at
 from palm_theory.errors import BackendError, InputError
+from palm_theory.intervals import Method as IntervalMethod
 from palm_theory.intervals import empirical_bernstein_halfwidth, normal_halfwidth, split_failure
 from palm_theory.sandwich import (
     EXACT_TOLERANCE,
@@ -46,6 +47,11 @@ class OptimalValueOracle:
         self.calls = 0
 
     @property
+    def is_cheap(self) -> bool:
+        """Whether asking is cheaper than bounding: the backend declares OPTIMAL_VALUE."""
+        return Power.OPTIMAL_VALUE in self.backend.powers
+
+    @property
     def exhausted(self) -> bool:
         """Whether no more calls are allowed."""
         return self.limit is not None and self.calls >= self.limit
@@ -56,7 +62,7 @@ class OptimalValueOracle:
         Raises BackendError where the backend fails or returns nonsense.
         """
         self.calls += 1
-        if Power.OPTIMAL_VALUE in self.backend.powers:
+        if self.is_cheap:
             value = self.backend.optimal_value(validate_weights(weights, len(self.backend.objectives)))
             if not math.isfinite(value):
                 name = type(self.backend).__name__
@@ -113,8 +119,8 @@ def audit(
     """Certify the largest gap of a portfolio over the whole simplex: J_w ≥ (1−ε)·J*_w − δ for every w ∈ Δ.
 
     By Theorem 3 the largest gap is at a corner weight of the portfolio's lower envelope, so it is found exactly from
-    J* at finitely many weights. Only corners that may be the worst are asked for; the others are settled by the
-    sandwich.
+    J* at finitely many weights. Where J* is cheap (power OPTIMAL_VALUE) it is asked for at every corner; elsewhere
+    only at corners that may be the worst, the others being settled by the sandwich.
 
     Parameters
     ----------
@@ -219,6 +225,11 @@ def certify(
 
 def _settle(scan: CornerScan, gap: Gap, oracle: OptimalValueOracle | None) -> Worst:
     """Ask for J* at the worst corner until the worst corner is one already asked for, or no more may be asked."""
+    if oracle is not None and oracle.is_cheap:
+        for position in np.flatnonzero(~scan.is_solved):
+            if not oracle.exhausted:
+                oracle.record(scan.solved, scan.weights[position])
+                scan.update(int(position))
     while True:
         corner = scan.worst(gap)
         assert corner is not None
@@ -271,13 +282,18 @@ def _against_reference(
     if values[0].rewards.shape != reference[0].rewards.shape:
         raise InputError("the portfolio and the reference need the same number of objectives")
     estimates = any(value.is_estimate for value in [*values, *reference])
-    lower_values, upper_values, method = stack(values), stack([*reference, *values]), None
+    lower_values, upper_values = stack(values), stack([*reference, *values])
+    method: IntervalMethod | None = None
     if estimates:
         # A policy that stands in both sets is measured once, so it takes one share of the failure probability.
         distinct = {id(value) for value in [*reference, *values]}
         failure = split_failure(confidence, len(distinct) * (values[0].rewards.size + 1))
-        lower_values, method = _limits(values, failure, reward_max, upper=False)
-        upper_values, _ = _limits([*reference, *values], failure, reward_max, upper=True)
+        method = _interval_method([*reference, *values], reward_max)
+        lower_values = _limits(values, failure, reward_max, method, upper=False)
+        upper_values = _limits([*reference, *values], failure, reward_max, method, upper=True)
+        if not np.all(np.isfinite(upper_values)):
+            # A value measured once has no interval.
+            return Certificate(math.inf, math.inf, None, Kind.UNKNOWN, 0.0, slack=math.inf, size=len(values))
     solved = SolvedWeights(values[0].rewards.size, hull=False)
     scan = CornerScan(lower_values, solved)
     scan.settle(lower_envelope(upper_values, scan.weights).best)
@@ -300,24 +316,29 @@ def _against_reference(
     )
 
 
-def _limits(values: Sequence[Value], failure: float, reward_max: float | None, *, upper: bool) -> tuple[Array, str]:
-    """Vertex values at the lower or upper confidence limits of R and f, and the method that made them.
+def _interval_method(values: Sequence[Value], reward_max: float | None) -> IntervalMethod:
+    """Empirical Bernstein where the number of samples and the ranges are known of all, else the normal approximation:
+    a certificate is no better than the weakest interval in it."""
+    known = all(v.samples is not None and v.regularizer_stderr is None for v in values if v.is_estimate)
+    return "empirical-bernstein" if known and reward_max is not None else "normal"
 
-    Empirical Bernstein where the number of samples and the ranges are known, else the normal approximation.
-    """
-    bernstein = reward_max is not None and all(
-        value.samples is not None and value.regularizer_stderr is None for value in values if value.is_estimate
-    )
+
+def _limits(
+    values: Sequence[Value], failure: float, reward_max: float | None, method: IntervalMethod, *, upper: bool
+) -> Array:
+    """Vertex values (K, d) at the lower or upper confidence limits of R and f."""
     sign = 1.0 if upper else -1.0
     rows = []
     for value in values:
-        errors = np.zeros_like(value.rewards) if value.rewards_stderr is None else value.rewards_stderr
-        if bernstein and value.samples is not None and reward_max is not None:
-            reward_width = empirical_bernstein_halfwidth(errors, value.samples, reward_max, failure)
-        else:
-            reward_width = normal_halfwidth(errors, failure)
-        regularizer_width = 0.0
+        width = np.zeros_like(value.rewards)
+        if value.rewards_stderr is not None:
+            if method == "empirical-bernstein":
+                assert value.samples is not None
+                assert reward_max is not None
+                width = empirical_bernstein_halfwidth(value.rewards_stderr, value.samples, reward_max, failure)
+            else:
+                width = normal_halfwidth(value.rewards_stderr, failure)
         if value.regularizer_stderr is not None:
-            regularizer_width = float(normal_halfwidth(np.array(value.regularizer_stderr), failure))
-        rows.append(value.vertex_values + sign * (reward_width + regularizer_width))
-    return np.stack(rows), "empirical-bernstein" if bernstein else "normal"
+            width = width + normal_halfwidth(np.array(value.regularizer_stderr), failure)
+        rows.append(value.vertex_values + sign * width)
+    return np.stack(rows)

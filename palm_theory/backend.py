@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from palm_theory.errors import BackendError, InputError, PalmError
 from palm_theory.normalizer import IDENTITY, Normalizer
 from palm_theory.simplex import Array, validate_weights
 from palm_theory.storage import canonical_json, load_plain_data, save_plain_data, sha256
-from palm_theory.value import Value
+from palm_theory.value import Value, as_number
 
 ENTRY_POINT_GROUP = "palm_theory.backends"
 
@@ -40,7 +41,7 @@ class Status(Enum):
 class Power(Enum):
     """An optional ability of a backend, declared in ``PolicyBackend.powers``."""
 
-    OPTIMAL_VALUE = "optimal_value: exact J* at any weight"
+    OPTIMAL_VALUE = "optimal_value: exact J* at any weight, cheaply: audits ask for it at every corner weight"
     SURROGATE = "surrogate: a cheap backend that forecasts this one"
 
 
@@ -49,7 +50,8 @@ class Solution:
     """The answer of ``optimize`` with its evidence.
 
     ``policy`` is π; ``value`` its R and f; ``upper_bound`` an upper bound on J*_w at the weights solved where the
-    solver has one (a dual value, say); ``status`` how the solve ended, ``message`` the details of a failure.
+    solver has one (a dual value, say); ``status`` how the solve ended, ``message`` the details of a failure. Raises
+    InputError where one of the last three is of a wrong type.
     """
 
     policy: Any
@@ -57,6 +59,14 @@ class Solution:
     upper_bound: float | None = None
     status: Status = Status.OPTIMAL
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.upper_bound is not None:
+            object.__setattr__(self, "upper_bound", as_number(self.upper_bound, "upper_bound"))
+        if not isinstance(self.status, Status):
+            raise InputError(f"status must be a Status, got {self.status!r}")
+        if not isinstance(self.message, str):
+            raise InputError(f"message must be text, got {self.message!r}")
 
 
 class PolicyBackend(ABC):
@@ -139,9 +149,12 @@ class PolicyBackend(ABC):
 
 
 def problem_description(backend: PolicyBackend) -> dict[str, Any]:
-    """What a backend is, as plain data: class, objectives, ranges and ``describe()``."""
+    """What a backend is, as plain data: class, objectives, ranges and ``describe()``.
+
+    Raises BackendError where ``describe()`` is not JSON-able.
+    """
     kind = type(backend)
-    return {
+    description = {
         "backend": f"{kind.__module__}.{kind.__qualname__}",
         "objectives": list(backend.objectives),
         "reward_max": backend.reward_max,
@@ -149,14 +162,16 @@ def problem_description(backend: PolicyBackend) -> dict[str, Any]:
         "normalizers": [normalizer.to_dict() for normalizer in backend.normalizers],
         "parameters": dict(backend.describe()),
     }
+    try:
+        # What is read back from a file must compare equal: no tuples, and no keys but strings.
+        return json.loads(canonical_json(description))
+    except (TypeError, ValueError) as error:
+        raise BackendError(f"{kind.__name__}.describe() must return JSON-able data: {error}") from error
 
 
 def problem_fingerprint(backend: PolicyBackend) -> str:
     """SHA-256 of ``problem_description``: equal for equal problems."""
-    try:
-        return sha256(canonical_json(problem_description(backend)).encode())
-    except (TypeError, ValueError) as error:
-        raise BackendError(f"{type(backend).__name__}.describe() must return JSON-able data: {error}") from error
+    return sha256(canonical_json(problem_description(backend)).encode())
 
 
 def seed_for(seed: int, weights: ArrayLike) -> int:
@@ -169,17 +184,27 @@ def check_backend(backend: PolicyBackend) -> None:
     """Check a backend's declarations before any work. Raises BackendError with what is wrong."""
     name = type(backend).__name__
     objectives = backend.objectives
-    if not objectives or not all(isinstance(o, str) and o for o in objectives):
+    if isinstance(objectives, str) or not objectives or not all(isinstance(o, str) and o for o in objectives):
         raise BackendError(f"{name}.objectives must be one or more non-empty names, got {objectives!r}")
     if len(set(objectives)) != len(objectives):
         raise BackendError(f"{name}.objectives must be unique, got {objectives!r}")
-    if not (math.isfinite(backend.reward_max) and backend.reward_max > 0):
-        raise BackendError(f"{name}.reward_max must be finite and > 0, got {backend.reward_max}")
-    limit = backend.regularizer_max
-    if limit is not None and not (math.isfinite(limit) and limit >= 0):
-        raise BackendError(f"{name}.regularizer_max must be None or finite and >= 0, got {limit}")
+    try:
+        reward_max = as_number(backend.reward_max, f"{name}.reward_max")
+        limit = backend.regularizer_max
+        regularizer_max = 0.0 if limit is None else as_number(limit, f"{name}.regularizer_max")
+    except InputError as error:
+        raise BackendError(str(error)) from None
+    if not (math.isfinite(reward_max) and reward_max > 0):
+        raise BackendError(f"{name}.reward_max must be finite and > 0, got {reward_max}")
+    if not (math.isfinite(regularizer_max) and regularizer_max >= 0):
+        raise BackendError(f"{name}.regularizer_max must be None or finite and >= 0, got {regularizer_max}")
     if backend.oracle_error is not None:
-        OracleError(*backend.oracle_error).validated()
+        try:
+            OracleError(*backend.oracle_error).validated()
+        except (TypeError, ValueError) as error:
+            raise BackendError(f"{name}.oracle_error must be None or OracleError(epsilon, delta): {error}") from None
+    if len(backend.normalizers) != len(objectives):
+        raise BackendError(f"{name}.normalizers must be {len(objectives)}, one an objective")
 
 
 def solve(backend: PolicyBackend, weights: Array) -> Solution:
@@ -203,10 +228,30 @@ def solve(backend: PolicyBackend, weights: Array) -> Solution:
     check_value(backend, solution.value, where)
     bound = solution.upper_bound
     if bound is not None:
-        tolerance = RANGE_TOLERANCE * backend.reward_max
-        if not math.isfinite(bound) or bound < solution.value.scalarize(array) - tolerance:
-            raise BackendError(f"{where} returned upper_bound={bound}, below J_w={solution.value.scalarize(array)}")
+        reached = solution.value.scalarize(array)
+        if not math.isfinite(bound) or bound < reached - RANGE_TOLERANCE * backend.reward_max:
+            raise BackendError(f"{where} returned upper_bound={bound}; it must be finite and at least J_w={reached}")
     return solution
+
+
+def write_policy(backend: PolicyBackend, policy: Any, folder: Path) -> None:
+    """``backend.save_policy``; OSError passes, any other foreign exception becomes a BackendError."""
+    try:
+        backend.save_policy(policy, folder)
+    except (PalmError, OSError):
+        raise
+    except Exception as error:
+        raise BackendError(f"{type(backend).__name__}.save_policy raised {type(error).__name__}: {error}") from error
+
+
+def read_policy(backend: PolicyBackend, folder: Path) -> Any:
+    """``backend.load_policy``; any foreign exception becomes a BackendError."""
+    try:
+        return backend.load_policy(folder)
+    except PalmError:
+        raise
+    except Exception as error:
+        raise BackendError(f"{type(backend).__name__}.load_policy raised {type(error).__name__}: {error}") from error
 
 
 def check_value(backend: PolicyBackend, value: Any, where: str) -> None:
@@ -249,7 +294,7 @@ def resolve_backend(backend: PolicyBackend | type[PolicyBackend] | str) -> Polic
     that is not a backend, and where a class cannot be built without arguments; BackendError if ``check_backend`` fails.
     """
     if isinstance(backend, str):
-        backend = _backend_class(backend)
+        backend = backend_class(backend)
     if isinstance(backend, type) and issubclass(backend, PolicyBackend):
         try:
             backend = backend()
@@ -266,7 +311,8 @@ def backend_names() -> list[str]:
     return sorted(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP).names)
 
 
-def _backend_class(name: str) -> type[PolicyBackend]:
+def backend_class(name: str) -> type[PolicyBackend]:
+    """The class behind an entry-point name, not yet built. Raises InputError on an unknown or broken one."""
     found = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP, name=name)
     if not found:
         raise InputError(f"no backend named {name!r}; installed: {', '.join(backend_names()) or 'none'}")

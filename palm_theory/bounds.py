@@ -79,7 +79,7 @@ def hybrid_size_bound(objectives: int, mu: float, alpha: float) -> float:
     d = validate_dimension(objectives)
     grid = HybridGrid(mu, alpha)
     try:
-        return d * (2 + 2 / grid.mu * math.log(1 / grid.alpha)) ** (d - 1)
+        return d * (2 - 2 / grid.mu * math.log(grid.alpha)) ** (d - 1)
     except OverflowError:
         return math.inf
 
@@ -127,11 +127,14 @@ def theorem1_prime(
     has_reference: bool = False,
     oracle: OracleError = EXACT,
 ) -> Bound:
-    """Theorem 1′ (ours): the same cover, ε ≤ μ/(1+μ), δ ≤ [(d−1)·α·(R_max + F) + μ·F]/(1+μ).
+    """Theorem 1′ (ours): the same cover, ε ≤ μ/(1+μ), δ ≤ [(d−1)·α·(R_max + min(F, R_max)) + μ·F]/(1+μ).
 
-    F = f_max in general and min(f_max, R_max) when a policy with f = 0 exists (``has_reference``). With an approximate
-    oracle: ε ≤ 1 − (1−ε₀)/(1+μ), δ ≤ δ₀ + the δ above with F = f_max. ``regularizer_max`` None means unknown; then a
-    reference gives F = R_max + δ₀ (f(π̃) ≤ ⟨w̃, R⟩ + δ₀ because J_w̃(π̃) ≥ −δ₀), and without one nothing is promised.
+    F = f_max in general and min(f_max, R_max) when a policy with f = 0 exists (``has_reference``); ``regularizer_max``
+    None means unknown, and then only a reference gives an F. With an approximate oracle: ε ≤ 1 − (1−ε₀)/(1+μ), δ ≤ δ₀ +
+    the same. Proof of the f terms, with g = (1−ε₀)f(π*) and x = s̃/s as in THEORY: they are (1/(1+μ) − x)g − (1−x)f(π̃) −
+    xδ₀. If x ≥ 1/(1+μ) their sizes add up to δ₀ + Fμ/(1+μ) at most. Else the first helps; the oracle's inequality
+    against π* gives f(π̃) ≤ R_max + δ₀ + g, against a reference f(π̃) ≤ R_max + δ₀, and with 1−x ≤ (μ + (d−1)α)/(1+μ)
+    the worst g leaves at least −δ₀ − [(d−1)·α·min(F, R_max) + μ·F]/(1+μ).
 
     Raises InputError where a parameter is out of range or F is unbounded.
     """
@@ -139,35 +142,27 @@ def theorem1_prime(
     grid = HybridGrid(mu, alpha)
     oracle = OracleError(*oracle).validated()
     reward = positive(reward_max, "reward_max")
-    bound_f = regularizer_reach(reward, regularizer_max, has_reference=has_reference, oracle=oracle)
+    bound_f = regularizer_reach(reward, regularizer_max, has_reference=has_reference)
     return Bound(
         theorem="1'",
         objectives=d,
         size=grid.size(d),
         size_bound=hybrid_size_bound(d, mu, alpha),
         epsilon=1 - (1 - oracle.epsilon) / (1 + mu),
-        delta=oracle.delta + ((d - 1) * alpha * (reward + bound_f) + mu * bound_f) / (1 + mu),
+        delta=oracle.delta + ((d - 1) * alpha * (reward + min(bound_f, reward)) + mu * bound_f) / (1 + mu),
         mu=mu,
         alpha=alpha,
     )
 
 
-def regularizer_reach(
-    reward_max: float,
-    regularizer_max: float | None,
-    *,
-    has_reference: bool,
-    oracle: OracleError = EXACT,
-) -> float:
+def regularizer_reach(reward_max: float, regularizer_max: float | None, *, has_reference: bool) -> float:
     """F of Theorem 1′: how large f can be at the policies the proof compares (same unit as the rewards)."""
     if regularizer_max is None:
         if not has_reference:
             raise InputError("regularizer_max is unknown and no policy with f = 0 is available: F is unbounded")
-        return reward_max + oracle.delta
+        return reward_max
     regularizer = non_negative(regularizer_max, "regularizer_max")
-    if has_reference and oracle == EXACT:
-        return min(regularizer, reward_max)
-    return regularizer
+    return min(regularizer, reward_max) if has_reference else regularizer
 
 
 def theorem2(

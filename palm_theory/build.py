@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from palm_theory.artifact import PORTFOLIO_FILE, read_artifact, refuse_foreign_folder
 from palm_theory.audit import OptimalValueOracle, audit, certify, values_of
 from palm_theory.backend import (
     PolicyBackend,
     Power,
     Solution,
-    check_backend,
     problem_fingerprint,
     resolve_backend,
     solve,
 )
 from palm_theory.certificate import Certificate
-from palm_theory.errors import InputError
-from palm_theory.journal import Journal, StoredPolicy
+from palm_theory.errors import BackendError, InputError, JournalError, PalmError
+from palm_theory.journal import JOURNAL_FILE, LOCK_FILE, SOLVES_FOLDER, Journal, StoredPolicy
 from palm_theory.portfolio import Portfolio
 from palm_theory.progress import BuildProgress
 from palm_theory.sandwich import MultiplicativeGap
 from palm_theory.simplex import Array
+from palm_theory.storage import canonical_json
 from palm_theory.strategies import Adaptive, Plan, Problem, Request, Strategy
 
 
@@ -66,19 +68,26 @@ def build_portfolio(
     strategy = strategy or Adaptive(epsilon=0.01)
     if not isinstance(strategy, Strategy):
         raise InputError(f"strategy must be a Strategy such as Adaptive(epsilon=0.01), got {strategy!r}")
-    problem_fingerprint(backend)
-    journal = None if path is None else Journal(Path(path), backend)
+    if executor is not None and not isinstance(executor, Executor):
+        raise InputError(f"executor must be a concurrent.futures.Executor, got {executor!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed must be an integer >= 0, got {seed!r}")
+    description = _described(strategy)
+    fingerprint = problem_fingerprint(backend)
+    journal = None if path is None else _open_journal(Path(path), backend, fingerprint)
     try:
         with BuildProgress(progress, type(strategy).__name__) as bar:
             solver = _Solver(backend, journal, executor, bar)
-            plan = _run(strategy, _facts(backend, seed), solver)
+            plan = _run(strategy, _facts(backend, int(seed)), solver)
             certificate = _certify(backend, plan, solver.solutions)
             members = [solver.solutions[k] for k in plan.members]
             policies = [
                 (_loaded(solution), solution.value, solver.weights[k])
                 for k, solution in zip(plan.members, members, strict=True)
             ]
-            portfolio = Portfolio.of(backend, policies, certificate, strategy=strategy.describe(), seed=seed)
+            portfolio = Portfolio.of(
+                backend, policies, certificate, strategy=description, seed=int(seed), solves=len(solver.solutions)
+            )
             if path is not None:
                 portfolio.write_into(Path(path), backend)
         return portfolio
@@ -87,8 +96,26 @@ def build_portfolio(
             journal.close()
 
 
+def _described(strategy: Strategy) -> dict[str, Any]:
+    """The strategy's description, known to be writable before any work is done for it."""
+    try:
+        description = strategy.describe()
+        canonical_json(description)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{type(strategy).__name__}.describe() must return JSON-able data: {error}") from error
+    return description
+
+
+def _open_journal(folder: Path, backend: PolicyBackend, fingerprint: str) -> Journal:
+    refuse_foreign_folder(folder, {JOURNAL_FILE, PORTFOLIO_FILE}, {LOCK_FILE, SOLVES_FOLDER})
+    # With a journal it is the journal that says whose folder this is; the portfolio may be half replaced by a kill.
+    alone = (folder / PORTFOLIO_FILE).exists() and not (folder / JOURNAL_FILE).exists()
+    if alone and read_artifact(folder).fingerprint != fingerprint:
+        raise JournalError(f"{folder} holds the portfolio of another problem; choose another folder")
+    return Journal(folder, backend)
+
+
 def _facts(backend: PolicyBackend, seed: int) -> Problem:
-    check_backend(backend)
     return Problem(
         objectives=len(backend.objectives),
         reward_max=backend.reward_max,
@@ -131,30 +158,54 @@ class _Solver:
         return solutions
 
     def _in_parallel(self, executor: Executor, rows: Array, missing: Sequence[int]) -> list[tuple[int, Solution]]:
-        futures: dict[Future[Solution], int] = {executor.submit(solve, self._backend, rows[i]): i for i in missing}
-        finished, failure = [], None
-        for future in as_completed(futures):
-            # One failure must not lose the solves that are still running: they are journaled before it is raised.
-            if future.cancelled():
-                continue
-            error = future.exception()
-            if error is not None:
-                if failure is None:
-                    failure = error
-                    for other in futures:
-                        other.cancel()
-                continue
-            i = futures[future]
-            finished.append((i, self._finish(rows[i], future.result())))
+        futures: dict[Future[Solution], int] = {}
+        finished: list[tuple[int, Solution]] = []
+        failure: BaseException | None = None
+        try:
+            for i in missing:
+                try:
+                    futures[executor.submit(solve, self._backend, rows[i])] = i
+                except RuntimeError as error:
+                    failure = _lost_solve(rows[i], error)
+                    _cancel(futures)
+                    break
+            for future in as_completed(list(futures)):
+                i = futures.pop(future)
+                if future.cancelled():
+                    continue
+                error = future.exception()
+                if error is None:
+                    finished.append((i, self._finish(rows[i], future.result())))
+                elif failure is None:
+                    # One failure must not lose the solves that are running: they are journaled before it is raised.
+                    failure = _lost_solve(rows[i], error)
+                    _cancel(futures)
+        except BaseException:
+            _cancel(futures)
+            raise
         if failure is not None:
             raise failure
         return finished
 
     def _finish(self, weights: Array, solution: Solution) -> Solution:
         if self._journal is not None:
-            self._journal.record(weights, solution)
+            solution = self._journal.record(weights, solution)
         self._bar.solved(1)
         return solution
+
+
+def _lost_solve(weights: Array, error: BaseException) -> BaseException:
+    """What to raise for a solve that an executor lost: workers that died, a backend that does not pickle."""
+    if isinstance(error, PalmError) or not isinstance(error, Exception):
+        return error
+    failure = BackendError(f"the solve at weights {weights.tolist()} was lost: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+def _cancel(futures: Iterable[Future[Solution]]) -> None:
+    for future in futures:
+        future.cancel()
 
 
 def _run(strategy: Strategy, problem: Problem, solver: _Solver) -> Plan:

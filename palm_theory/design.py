@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 
 from palm_theory.bounds import (
@@ -92,10 +93,10 @@ def cheapest_theorem1_prime(
     d = validate_dimension(objectives)
     oracle = OracleError(*oracle).validated()
     reward = positive(reward_max, "reward_max")
-    reach = regularizer_reach(reward, regularizer_max, has_reference=has_reference, oracle=oracle)
+    reach = regularizer_reach(reward, regularizer_max, has_reference=has_reference)
     room = delta - oracle.delta
-    # (d-1) alpha (R+F) + mu F <= room (1+mu) is alpha <= a + b mu; with d = 1, alpha is free.
-    scale = max(d - 1, 1) * (reward + reach)
+    # (d-1) alpha (R + min(F,R)) + mu F <= room (1+mu) is alpha <= a + b mu; with d = 1, alpha is free.
+    scale = max(d - 1, 1) * (reward + min(reach, reward))
     a, b = room / scale, (room - reach) / scale
     mu_max = _mu_limit(epsilon, oracle)
 
@@ -135,7 +136,9 @@ def _cheapest_cover(
     the ends of the interval or where g_K' = 0, and it grows with K: bisection on K. Size grows with K, so the least K
     is the smallest cover (a top value of exactly 1 needs one K more, and (L+1)^d − L^d ≥ d·L^(d−1)).
     """
-    if not (mu_max > 0 and math.isfinite(a)):
+    if math.isnan(epsilon) or not math.isfinite(delta):
+        raise InputError(f"the target needs a number epsilon and a finite delta, got ({epsilon}, {delta})")
+    if mu_max <= 0:
         raise InputError(f"no cover reaches (epsilon={epsilon}, delta={delta}): epsilon is too small for the oracle")
     if a + b * mu_max > 0:
         high = mu_max
@@ -170,8 +173,8 @@ def _cheapest_cover(
     mu = best_mu(k)
     # Shrink both by a few ulps until the promise, as computed, meets the target.
     alpha = min(a + b * mu, math.nextafter(1.0, 0.0))
-    for step in range(60):
-        factor = 1 - 2.0**-52 * 2**step if step else 1.0
+    for step in range(40):
+        factor = 1 - 2.0 ** (step - 52) if step else 1.0
         bound = evaluate(mu * factor, alpha * factor)
         if bound.epsilon <= epsilon and bound.delta <= delta:
             return bound
@@ -263,8 +266,8 @@ def _best_for_budget(
     exponent = min(levels - 2, 10_000_000)
 
     def at(mu: float) -> Bound | None:
-        # The least alpha whose K is still levels - 2: just above (1+mu)^-(K+1).
-        alpha = math.exp(-(exponent + 1) * math.log1p(mu)) * (1 + 1e-9)
+        # The least alpha whose K is still levels - 2: just above (1+mu)^-(K+1). With d = 1 any alpha costs one policy.
+        alpha = math.exp(-(exponent + 1) * math.log1p(mu)) * (1 + 1e-9) if d > 1 else sys.float_info.min
         if not 0 < alpha < 1:
             return None
         bound = evaluate(mu, alpha)

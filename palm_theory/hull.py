@@ -5,7 +5,6 @@ from __future__ import annotations
 import highspy
 import numpy as np
 
-from palm_theory.errors import CertificateError
 from palm_theory.quiet_highs import QuietHighs
 from palm_theory.simplex import Array
 
@@ -42,21 +41,26 @@ class UpperHull:
         self._bounds.append(bound)
 
     def __call__(self, weights: Array) -> float:
-        """U(w) for one weight vector (d,), in the unit of the bounds. Raises CertificateError if the solver fails."""
+        """U(w) for one weight vector (d,), in the unit of the bounds."""
         for i, value in enumerate(weights):
             self._solver.changeRowBounds(i, float(value), float(value))
         self._solver.run()
         if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            raise CertificateError(f"the upper hull's linear program ended {self._solver.getModelStatus()}")
+            # A warm start can leave the simplex method stuck; a cold one is slower and safe.
+            self._solver.clearSolver()
+            self._solver.run()
         solution = np.maximum(np.asarray(self._solver.getSolution().col_value), 0.0)
         used = np.flatnonzero(solution)
-        return self._feasible_value(weights, used, solution[used])
+        # Any combination proves a bound, an optimal one the best; the vertices alone always give one.
+        return min(self._feasible_value(weights, used, solution[used]), float(weights @ self._vertex_bounds))
 
     def _feasible_value(self, weights: Array, used: np.ndarray, multipliers: Array) -> float:
         """The cost of a combination that meets Σλ_k w_k = w in every coordinate, made from a nearly feasible one.
 
         Shrink λ until no coordinate exceeds w, then make up the rest with simplex vertices.
         """
+        if len(used) == 0:
+            return float(weights @ self._vertex_bounds)
         reached = multipliers @ np.array([self._weights[k] for k in used])
         positive = reached > 0
         shrink = min(1.0, float((weights[positive] / reached[positive]).min()))

@@ -39,7 +39,7 @@ class HybridGrid:
     @property
     def top_exponent(self) -> int:
         """K, the largest k with α(1+μ)^k ≤ 1."""
-        return math.floor(math.log(1 / self.alpha) / math.log1p(self.mu) + TOP_TOLERANCE)
+        return math.floor(-math.log(self.alpha) / math.log1p(self.mu) + TOP_TOLERANCE)
 
     @property
     def levels(self) -> int:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from palm_theory.backend import PolicyBackend, Solution, Status, problem_description, problem_fingerprint
+from palm_theory.backend import (
+    PolicyBackend,
+    Solution,
+    Status,
+    problem_description,
+    problem_fingerprint,
+    read_policy,
+    write_policy,
+)
 from palm_theory.errors import JournalError
 from palm_theory.simplex import Array
-from palm_theory.storage import canonical_json, explained_disk_errors, folder_digests, sha256, sync_directory
+from palm_theory.storage import canonical_json, explained_disk_errors, folder_digests, sha256, sync, sync_tree
 from palm_theory.value import Value
 
 JOURNAL_FILE = "journal.jsonl"
+LOCK_FILE = "journal.lock"
 SOLVES_FOLDER = "solves"
 JOURNAL_VERSION = 1
 
@@ -35,7 +46,7 @@ class StoredPolicy:
                 f"the policy in {self._folder} is not the one that was written; "
                 f"delete that folder's line from {JOURNAL_FILE} to solve it again"
             )
-        return self._backend.load_policy(self._folder)
+        return read_policy(self._backend, self._folder)
 
 
 class Journal:
@@ -52,7 +63,7 @@ class Journal:
         self._solves = folder / SOLVES_FOLDER
         with explained_disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / "journal.lock")
+            self._lock = FileLock(folder / LOCK_FILE)
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:
@@ -62,8 +73,7 @@ class Journal:
             self._count = 0
             with explained_disk_errors(self._path):
                 self._solves.mkdir(exist_ok=True)
-                self._read()
-                self._remove_orphans()
+                self._open()
         except BaseException:
             self.close()
             raise
@@ -79,8 +89,11 @@ class Journal:
         """The finished solve at exactly these weights, its policy a ``StoredPolicy``, or None."""
         return self._found.get(weights.tobytes())
 
-    def record(self, weights: Array, solution: Solution) -> None:
-        """Make one finished solve durable: first its policy's files, then its line."""
+    def record(self, weights: Array, solution: Solution) -> Solution:
+        """Make one finished solve durable: first its policy's files, then its line.
+
+        Returns it with its policy a ``StoredPolicy``: builds need little memory, and hold the same after a kill.
+        """
         name = f"{self._count:06d}"
         with explained_disk_errors(self._solves / name):
             digests = self._write_policy(solution.policy, name)
@@ -95,52 +108,56 @@ class Journal:
             }
             self._append(entry)
         self._count += 1
-        self._found[weights.tobytes()] = solution
+        stored = replace(solution, policy=StoredPolicy(self._backend, self._solves / name, digests))
+        self._found[weights.tobytes()] = stored
+        return stored
 
     def _write_policy(self, policy: Any, name: str) -> dict[str, str]:
-        temporary = self._solves / f".{name}"
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary, final = self._solves / f".{name}", self._solves / name
+        for leftover in (temporary, final):
+            shutil.rmtree(leftover, ignore_errors=True)
         temporary.mkdir()
-        self._backend.save_policy(policy, temporary)
+        write_policy(self._backend, policy, temporary)
         sync_tree(temporary)
         digests = folder_digests(temporary)
-        temporary.rename(self._solves / name)
-        sync_directory(self._solves)
+        temporary.rename(final)
+        sync(self._solves)
         return digests
 
     def _append(self, entry: dict[str, Any]) -> None:
         text = canonical_json(entry)
         line = canonical_json({"entry": entry, "sha256": sha256(text.encode())}) + "\n"
         size = self._path.stat().st_size
-        with self._path.open("ab") as file:
+        # Unbuffered: a buffer would write the rest of a line again when the file is closed after a full disk.
+        with self._path.open("ab", buffering=0) as file:
             try:
-                file.write(line.encode())
-                file.flush()
+                left = memoryview(line.encode())
+                while left:
+                    left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
                 # A full disk may have taken part of the line; the next line must not follow half of one.
                 os.ftruncate(file.fileno(), size)
                 raise
 
-    def _read(self) -> None:
-        if not self._path.exists():
-            self._path.touch()
-            self._append(self._header())
-            sync_directory(self._path.parent)
-            return
-        data = self._path.read_bytes()
+    def _open(self) -> None:
+        data = self._path.read_bytes() if self._path.exists() else b""
         complete = data.rfind(b"\n") + 1
-        lines = data[:complete].splitlines()
-        if not lines:
-            # Killed while writing the header: nothing had been solved.
-            os.truncate(self._path, 0)
-            self._append(self._header())
-            return
-        self._check_header(self._parse(lines[0], 1))
+        lines = data[:complete].split(b"\n")[:-1]
+        if lines:
+            self._check_header(self._parse(lines[0], 1))
         for number, line in enumerate(lines[1:], start=2):
             self._take(self._parse(line, number), number)
+        # Nothing is changed before all of it has been understood.
+        orphans = self._orphans()
         if complete < len(data):
             os.truncate(self._path, complete)
+        if not lines:
+            self._path.touch()
+            self._append(self._header())
+            sync(self._path.parent)
+        for orphan in orphans:
+            shutil.rmtree(orphan)
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -192,20 +209,17 @@ class Journal:
             raise JournalError(f"{self._path}, line {number} is not a finished solve: {error}") from None
         self._found[weights.tobytes()] = solution
 
-    def _remove_orphans(self) -> None:
-        """Folders whose line was never written: the kill came between the two."""
-        known = {f"{number:06d}" for number in range(self._count)}
-        for folder in self._solves.iterdir():
-            if folder.name not in known:
-                shutil.rmtree(folder)
+    def _orphans(self) -> list[Path]:
+        """What a kill between a policy and its line leaves: the folder of the next number, finished or not.
 
-
-def sync_tree(folder: Path) -> None:
-    """fsync every file and folder below ``folder``."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        else:
-            sync_directory(path)
-    sync_directory(folder)
+        Policies beyond that say that the journal was cut. They may be all that is left of long work, so that is an
+        error.
+        """
+        found = [path for path in self._solves.iterdir() if re.fullmatch(r"\.?\d{6,}", path.name)]
+        lost = sorted(path.name for path in found if path.name.isdecimal() and int(path.name) > self._count)
+        if lost:
+            raise JournalError(
+                f"the policies {', '.join(lost)} in {self._solves} have no line in {JOURNAL_FILE}, which was cut; "
+                "put the whole file back, or delete these folders to solve them again"
+            )
+        return [path for path in found if not path.name.isdecimal() or int(path.name) == self._count]

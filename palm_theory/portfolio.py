@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from palm_theory.artifact import (
     POLICIES_FOLDER,
+    PORTFOLIO_FILE,
     SCHEMA_VERSION,
     NormalizerRecord,
     PolicyRecord,
@@ -21,20 +22,28 @@ from palm_theory.artifact import (
     ValueRecord,
     discard,
     read_artifact,
+    refuse_foreign_folder,
     stage,
     write_artifact,
 )
 from palm_theory.audit import OptimalValueOracle, audit
-from palm_theory.backend import PolicyBackend, problem_description, problem_fingerprint, solve
-from palm_theory.certificate import Certificate
+from palm_theory.backend import (
+    PolicyBackend,
+    problem_description,
+    problem_fingerprint,
+    read_policy,
+    solve,
+    write_policy,
+)
+from palm_theory.certificate import Certificate, Kind
 from palm_theory.envelope import corner_weights, lower_envelope, scalarize
 from palm_theory.errors import ArtifactError, CertificateError, InputError
 from palm_theory.mixture import Mixture, best_mixture
 from palm_theory.normalizer import Normalizer
 from palm_theory.sandwich import Target
-from palm_theory.selection import Method, Selection, smallest_subset
+from palm_theory.selection import Method, Selection, requirement, smallest_subset
 from palm_theory.simplex import Array, named_weights, validate_weights
-from palm_theory.storage import POLICY_FILE, explained_disk_errors, folder_digests, load_plain_data
+from palm_theory.storage import explained_disk_errors, folder_digests, load_plain_data
 from palm_theory.utilities import Utility
 from palm_theory.value import Value
 from palm_theory.version import __version__
@@ -43,6 +52,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 WeightsLike = ArrayLike | Mapping[str, float]
+
+OTHER_PROBLEM = "this backend is not the problem the portfolio was made for"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +91,7 @@ class Portfolio:
     reward_max, regularizer_max, normalizers : as declared by the backend they came from.
     problem, fingerprint : that backend's description and its digest.
     strategy, seed : how the policies were chosen.
+    solves : how many weights were solved to find them.
     """
 
     objectives: tuple[str, ...]
@@ -92,6 +104,7 @@ class Portfolio:
     fingerprint: str = field(repr=False)
     strategy: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    solves: int = 0
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -108,6 +121,7 @@ class Portfolio:
         *,
         strategy: dict[str, Any] | None = None,
         seed: int = 0,
+        solves: int = 0,
     ) -> Portfolio:
         """A portfolio of (policy, value, weights solved for or None) from one backend."""
         members = tuple(
@@ -125,6 +139,7 @@ class Portfolio:
             fingerprint=problem_fingerprint(backend),
             strategy=strategy or {},
             seed=seed,
+            solves=solves,
         )
 
     def __len__(self) -> int:
@@ -204,7 +219,13 @@ class Portfolio:
 
     def _check_problem(self, backend: PolicyBackend) -> None:
         if problem_fingerprint(backend) != self.fingerprint:
-            raise InputError("this backend is not the problem the portfolio was made for")
+            raise InputError(OTHER_PROBLEM)
+
+    def subset(self, indices: Sequence[int]) -> Portfolio:
+        """Some of the policies, in the order given and renumbered. The certificate does not carry over: unknown."""
+        members = tuple(replace(self.members[k], index=i) for i, k in enumerate(indices))
+        unknown = Certificate(math.inf, 0.0, None, Kind.UNKNOWN, confidence=0.0, size=len(members))
+        return replace(self, members=members, certificate=unknown)
 
     def with_certificate(self, certificate: Certificate) -> Portfolio:
         """The same policies under another certificate."""
@@ -213,17 +234,20 @@ class Portfolio:
     def extend(self, backend: PolicyBackend, weights: ArrayLike) -> Portfolio:
         """Solve more weights, (d,) or (n, d), and add their policies. No gap grows by it.
 
-        The certificate is audited afresh where the old one was a proof against the backend's optimum, and otherwise
-        kept, being still true. Policies worth the same as one at hand are not added.
+        The certificate is audited afresh, at the old δ, where the old one was a proof against the backend's optimum,
+        and otherwise kept, being still true. Policies worth the same as one at hand are not added.
         """
         self._check_problem(backend)
         policies = [(m.policy, m.value, m.weights) for m in self.members]
-        for row in np.atleast_2d(self.weights(weights)):
+        rows = np.atleast_2d(self.weights(weights))
+        for row in rows:
             solution = solve(backend, row)
             if not any(solution.value.same_numbers(value) for _, value, _ in policies):
                 policies.append((solution.policy, solution.value, row))
         old = self.certificate
-        extended = Portfolio.of(backend, policies, old, strategy=self.strategy, seed=self.seed)
+        extended = Portfolio.of(
+            backend, policies, old, strategy=self.strategy, seed=self.seed, solves=self.solves + len(rows)
+        )
         if old.is_proof and old.confidence == 1:
             fresh = audit(extended, backend)
             return extended.with_certificate(replace(fresh, oracle_calls=old.oracle_calls + fresh.oracle_calls))
@@ -266,15 +290,11 @@ class Portfolio:
                 return lower_envelope(values, weights).best
             return np.array([_optimum(backend, row) for row in weights])
 
-        def required(weights: Array) -> Array:
-            return target.violation(optimum(weights), np.zeros(len(weights)))
-
         if backend is not None:
             self._check_problem(backend)
-        selection = smallest_subset(values, required, method=method, time_limit=time_limit)
-        chosen = [self.members[int(k)] for k in selection.members]
-        members = tuple(replace(member, index=k) for k, member in enumerate(chosen))
-        pruned = replace(self, members=members)
+        needed = requirement(target, optimum)
+        selection = smallest_subset(values, needed, method=method, time_limit=time_limit)
+        pruned = self.subset([int(k) for k in selection.members])
         if backend is None:
             certificate = audit(pruned, reference=self.policy_values, delta=delta, reward_max=self.reward_max)
         else:
@@ -313,8 +333,7 @@ class Portfolio:
         """
         self._check_problem(backend)
         target = Path(folder)
-        if target.is_dir() and any(target.iterdir()) and not (target / "portfolio.json").exists():
-            raise ArtifactError(f"{target} is not empty and holds no portfolio; choose another folder")
+        refuse_foreign_folder(target, {PORTFOLIO_FILE})
         return self.write_into(target, backend)
 
     def write_into(self, folder: Path, backend: PolicyBackend) -> Path:
@@ -323,20 +342,21 @@ class Portfolio:
         try:
             records = []
             for member in self.members:
-                where = staged / member.name
+                where = staged / POLICIES_FOLDER / member.name
                 with explained_disk_errors(where):
                     where.mkdir()
-                    backend.save_policy(member.policy, where)
+                    write_policy(backend, member.policy, where)
+                    files = folder_digests(where)
                 records.append(
                     PolicyRecord(
                         name=member.name,
                         label=member.label,
                         weights=None if member.weights is None else member.weights.tolist(),
                         value=ValueRecord(**member.value.to_dict()),
-                        files=folder_digests(where),
+                        files=files,
                     )
                 )
-            write_artifact(folder, self._record(records), staged)
+            write_artifact(staged, self._record(records))
         except BaseException:
             discard(staged)
             raise
@@ -354,6 +374,7 @@ class Portfolio:
             fingerprint=self.fingerprint,
             strategy=self.strategy,
             seed=self.seed,
+            solves=self.solves,
             certificate=self.certificate.to_dict(),
             policies=policies,
         )
@@ -368,13 +389,22 @@ class Portfolio:
         """
         root = Path(folder)
         record = read_artifact(root)
+        if backend is not None and problem_fingerprint(backend) != record.fingerprint:
+            raise InputError(OTHER_PROBLEM)
+        policies = [_load_policy(root / POLICIES_FOLDER / entry.name, backend) for entry in record.policies]
+        try:
+            return cls._from_record(record, policies)
+        except InputError as error:
+            raise ArtifactError(f"{root / PORTFOLIO_FILE} is not a valid portfolio: {error}") from None
+
+    @classmethod
+    def _from_record(cls, record: PortfolioRecord, policies: list[Any]) -> Portfolio:
         members = []
-        for k, entry in enumerate(record.policies):
-            where = root / POLICIES_FOLDER / entry.name
+        for k, (entry, policy) in enumerate(zip(record.policies, policies, strict=True)):
             weights = None if entry.weights is None else np.array(entry.weights)
             value = Value.from_dict(entry.value.model_dump(exclude_none=True))
-            members.append(Member(k, entry.label, _load_policy(where, backend), value, weights))
-        portfolio = cls(
+            members.append(Member(k, entry.label, policy, value, weights))
+        return cls(
             objectives=tuple(record.objectives),
             members=tuple(members),
             certificate=Certificate.from_dict(record.certificate),
@@ -385,10 +415,8 @@ class Portfolio:
             fingerprint=record.fingerprint,
             strategy=record.strategy,
             seed=record.seed,
+            solves=record.solves,
         )
-        if backend is not None:
-            portfolio._check_problem(backend)
-        return portfolio
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
         header = ["", "policy", *(f"R {o}" for o in self.objectives), "f", "solved for"]
@@ -400,14 +428,16 @@ class Portfolio:
         return header, rows
 
     def __rich__(self) -> Any:
+        from rich.markup import escape
         from rich.table import Table
 
-        table = Table(title=f"Portfolio of {len(self)} policies", caption=str(self.certificate), title_justify="left")
+        caption = escape(str(self.certificate))
+        table = Table(title=f"Portfolio of {len(self)} policies", caption=caption, title_justify="left")
         header, rows = self._table()
         for column in header:
-            table.add_column(column, justify="left" if column in ("", "policy", "solved for") else "right")
+            table.add_column(escape(column), justify="left" if column in ("", "policy", "solved for") else "right")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         return table
 
     def __repr__(self) -> str:
@@ -423,10 +453,12 @@ class Portfolio:
 
 def _load_policy(folder: Path, backend: PolicyBackend | None) -> Any:
     if backend is not None:
-        return backend.load_policy(folder)
-    if (folder / POLICY_FILE).exists():
+        return read_policy(backend, folder)
+    try:
         return load_plain_data(folder)
-    return folder
+    except ArtifactError:
+        # Its files are intact, so it is in a backend's own format.
+        return folder
 
 
 def _optimum(backend: PolicyBackend, weights: Array) -> float:

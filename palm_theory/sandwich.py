@@ -39,6 +39,8 @@ class SolvedWeights:
         self._objectives = objectives
         self._use_hull = hull
         self._hull: UpperHull | None = None
+        # The hull is made when it is first asked for, and many uses never ask.
+        self._not_in_hull: list[tuple[Array, float]] = []
         self._index: dict[bytes, int] = {}
         self.weights: list[Array] = []
         self.reached: list[float] = []
@@ -60,19 +62,20 @@ class SolvedWeights:
             self.weights.append(weights)
             self.reached.append(reached)
             self.upper.append(upper)
-        if self._hull is not None and math.isfinite(upper):
-            self._hull.add(weights, upper)
-        elif self._hull is None and self._use_hull:
-            self._start_hull()
+        self._not_in_hull.append((weights, upper))
 
-    def _start_hull(self) -> None:
-        if len(self.unbounded_vertices()):
-            return
-        vertices = [self._index[key] for key in weight_keys(np.eye(self._objectives))]
-        self._hull = UpperHull(np.array([self.upper[k] for k in vertices]))
-        for weights, upper in zip(self.weights, self.upper, strict=True):
+    def _current_hull(self) -> UpperHull | None:
+        """The hull with all that is solved; None while a vertex of the simplex has no bound."""
+        if self._hull is None:
+            if not self._use_hull or len(self.unbounded_vertices()):
+                return None
+            vertices = [self._index[key] for key in weight_keys(np.eye(self._objectives))]
+            self._hull = UpperHull(np.array([self.upper[k] for k in vertices]))
+        for weights, upper in self._not_in_hull:
             if math.isfinite(upper):
                 self._hull.add(weights, upper)
+        self._not_in_hull.clear()
+        return self._hull
 
     def unsolved_vertices(self) -> Array:
         """The vertices of the simplex not solved yet, (m, d)."""
@@ -95,9 +98,10 @@ class SolvedWeights:
 
     def refresh_upper(self, key: bytes, weights: Array) -> float:
         """The upper hull U(w) of all that is solved; inf before the simplex's vertices are."""
-        if self._hull is None:
+        hull = self._current_hull()
+        if hull is None:
             return math.inf
-        bound = min(self._hull(weights), self.cached_upper(key))
+        bound = min(hull(weights), self.cached_upper(key))
         self._cached[key] = bound
         return bound
 
@@ -127,7 +131,7 @@ class MultiplicativeGap:
 
     def measure(self, upper: Array, lower: Array) -> Array:
         short = upper - self.delta - lower
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.where(upper == np.inf, np.inf, short / upper)
         return np.where(short <= 0, 0.0, np.where((upper > 0) & (ratio <= 1), ratio, np.inf))
 

@@ -19,7 +19,7 @@ from palm_theory.envelope import corner_weights, lower_envelope, rounding_at, sc
 from palm_theory.errors import CertificateError, InputError
 from palm_theory.local_search import RowWeightingSearch
 from palm_theory.quiet_highs import QuietHighs
-from palm_theory.sandwich import weight_keys
+from palm_theory.sandwich import Target, weight_keys
 from palm_theory.simplex import Array
 
 Required = Callable[[Array], Array]
@@ -95,6 +95,11 @@ class CoverGraph:
         return corners[best < self.required(corners) - rounding_at(self.values, corners)]
 
 
+def requirement(target: Target, optimum: Callable[[Array], Array]) -> Required:
+    """w ↦ (1−ε)·J*_w − δ, with ``optimum`` mapping weights (n, d) to J* (n,)."""
+    return lambda weights: target.violation(optimum(weights), np.zeros(len(weights)))
+
+
 def smallest_subset(
     values: Array,
     required: Required,
@@ -127,6 +132,32 @@ def smallest_subset(
     if method == "greedy":
         return Selection(greedy, max(1, math.ceil(_fractional_bound(graph) - 1e-6)), 0)
     return _exact(graph, _search(graph, greedy), time.monotonic() + time_limit)
+
+
+def best_subset(values: Array, optimum: Callable[[Array], Array], size: int, *, steps: int = 30) -> np.ndarray:
+    """At most ``size`` of N candidates with a small worst gap max_w 1 − L/J*, as indices, increasing.
+
+    Bisection on ε over greedy covers: every step's subset is right for its ε, but a better one may exist. ``optimum``
+    maps weights (n, d) to J* (n,), or to what is to stand for it.
+    """
+    if size < 1:
+        raise InputError(f"size must be >= 1, got {size}")
+    low, high, best = 0.0, 1.0, None
+    for _ in range(steps):
+        epsilon = (low + high) / 2
+        try:
+            members = smallest_subset(values, requirement(Target(epsilon), optimum), method="greedy").members
+        except CertificateError:
+            low = epsilon
+            continue
+        if len(members) <= size:
+            best, high = members, epsilon
+        else:
+            low = epsilon
+    if best is None:
+        # No subset of this size has a gap below 1: every policy is as good a start.
+        return np.arange(min(size, len(values)))
+    return best
 
 
 def _greedy(graph: CoverGraph) -> np.ndarray:

@@ -6,9 +6,10 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
-import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from palm_theory.errors import ArtifactError, InputError
 
 POLICY_FILE = "policy.json"
 ARRAYS_FILE = "policy.npz"
+
+SYNC_THREADS = 16
 
 
 @contextlib.contextmanager
@@ -33,31 +36,20 @@ def explained_disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves either the old content or the new: temporary file, fsync, rename."""
-    with explained_disk_errors(path):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames and new names in a folder durable."""
+def sync(path: Path) -> None:
+    """fsync one file, or one folder: the names in it and renames."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """fsync every file and folder below ``folder``, and ``folder`` itself."""
+    # At once, so that a journaling file system commits them together: several times faster than one after another.
+    with ThreadPoolExecutor(SYNC_THREADS) as pool:
+        list(pool.map(sync, [*folder.rglob("*"), folder]))
 
 
 def canonical_json(data: Any) -> str:
@@ -80,21 +72,29 @@ def array_digest(array: np.ndarray) -> str:
 def folder_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below ``folder``, by relative POSIX path, sorted."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in files}
+    return {path.relative_to(folder).as_posix(): _file_digest(path) for path in files}
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_plain_data(policy: Any, folder: Path) -> None:
     """Write a policy made of None, bools, numbers, strings, lists, dicts and numeric arrays into ``folder``.
 
-    The structure goes to policy.json, arrays to policy.npz; never pickle. Raises InputError on any other type.
+    The structure goes to policy.json, arrays to policy.npz; never pickle. Raises InputError on any other type. The
+    files are not synced: whoever puts the folder in place does that, once for all of it.
     """
     arrays: dict[str, np.ndarray] = {}
     structure = _encode(policy, arrays)
-    if arrays:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        write_atomically(folder / ARRAYS_FILE, buffer.getvalue())
-    write_atomically(folder / POLICY_FILE, canonical_json(structure).encode())
+    with explained_disk_errors(folder):
+        if arrays:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **arrays)
+            (folder / ARRAYS_FILE).write_bytes(buffer.getvalue())
+        # Not canonical: a dict keeps the order of its keys.
+        (folder / POLICY_FILE).write_text(json.dumps(structure, allow_nan=False), encoding="ascii")
 
 
 def load_plain_data(folder: Path) -> Any:
@@ -113,10 +113,11 @@ def load_plain_data(folder: Path) -> Any:
 
 
 def _encode(data: Any, arrays: dict[str, np.ndarray]) -> Any:
-    if data is None or isinstance(data, bool | int | float | str):
-        return data
-    if isinstance(data, np.generic):
-        return data.item()
+    plain = data.item() if isinstance(data, np.generic) else data
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return {"float": repr(float(plain))}
+    if plain is None or isinstance(plain, bool | int | float | str):
+        return plain
     if isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
         name = f"array{len(arrays)}"
         arrays[name] = data
@@ -136,6 +137,8 @@ def _decode(data: Any, arrays: dict[str, np.ndarray]) -> Any:
     ((kind, content),) = data.items()
     if kind == "array":
         return arrays[content]
+    if kind == "float":
+        return float(content)
     if kind == "list":
         return [_decode(item, arrays) for item in content]
     return {key: _decode(item, arrays) for key, item in content.items()}

@@ -21,7 +21,7 @@ from palm_theory.covers import hybrid_cover, random_weights, uniform_grid
 from palm_theory.envelope import distinct_policies, essential_policies, lower_envelope, rounding_at
 from palm_theory.errors import CertificateError, InputError
 from palm_theory.hybrid import HybridGrid
-from palm_theory.sandwich import CornerScan, MultiplicativeGap, SolvedWeights, Target, weight_keys
+from palm_theory.sandwich import AdditiveGap, CornerScan, MultiplicativeGap, SolvedWeights, Target, weight_keys
 from palm_theory.selection import smallest_subset
 from palm_theory.simplex import MAX_POINTS, Array
 
@@ -126,7 +126,10 @@ class Adaptive(Strategy):
     Parameters
     ----------
     epsilon, delta : the target; L(w) ≥ (1−ε)J*_w − δ for every w. (0, 0) finds every policy that is needed.
-    max_policies : stop at this many policies and certify what they give; None for no limit.
+    max_policies : stop at this many policies and certify what they give; None for no limit. A place is given only to
+        the policy of the worst corner, once that is certain, which may take more solves than there are places.
+    max_solves : stop after this many solves (at least d, for the simplex's vertices); every useful policy is kept. For
+        budgets of training runs.
     batch : corners solved at once, for parallel solves. None: 1, and at the target (0, 0), where every corner must be
         solved anyway, all of them. The result depends on it, not on how many workers there are.
 
@@ -136,6 +139,7 @@ class Adaptive(Strategy):
     epsilon: float = 0.01
     delta: float = 0.0
     max_policies: int | None = None
+    max_solves: int | None = None
     batch: int | None = None
 
     def __post_init__(self) -> None:
@@ -143,14 +147,14 @@ class Adaptive(Strategy):
             raise InputError(f"epsilon must lie in [0, 1), got {self.epsilon}")
         if not (math.isfinite(self.delta) and self.delta >= 0):
             raise InputError(f"delta must be finite and >= 0, got {self.delta}")
-        for name in ("max_policies", "batch"):
+        for name in ("max_policies", "max_solves", "batch"):
             number = getattr(self, name)
             if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
                 raise InputError(f"{name} must be None or an integer >= 1, got {number!r}")
 
     def construct(self, problem: Problem) -> Construction:
         target = Target(self.epsilon, self.delta)
-        everything = self.epsilon == self.delta == 0
+        everything = self.epsilon == self.delta == 0 and self.max_policies is self.max_solves is None
         history = _History(problem, SolvedWeights(problem.objectives, hull=not everything))
         vertices = np.eye(problem.objectives)
         history.absorb(vertices, (yield Request(vertices)))
@@ -160,9 +164,10 @@ class Adaptive(Strategy):
 
         scan = CornerScan(history.values_of(members), history.solved)
         while not self._full(members):
+            left = None if self.max_solves is None else self.max_solves - len(history)
             added = self._improve_at_solved(history, members, scan, target)
             if not added:
-                corners = self._unsolved_violations(scan, target, batch)
+                corners = self._unsolved_violations(scan, target, batch)[:left]
                 if not corners:
                     break
                 weights = scan.weights[corners]
@@ -170,7 +175,9 @@ class Adaptive(Strategy):
                 assert gap is not None
                 remaining = _remaining_solves(len(history), gap.gap, self.epsilon, problem.objectives)
                 for k in history.absorb(weights, (yield Request(weights, gap.gap, remaining))):
-                    added |= self._add_if_short(history, members, history.weights[k], target)
+                    # With a limited number of places, one is given only to the worst corner, once that is certain.
+                    if self.max_policies is None:
+                        added |= self._add_if_short(history, members, history.weights[k], target)
                 if not added:
                     for corner in corners:
                         scan.update(corner)
@@ -178,6 +185,11 @@ class Adaptive(Strategy):
                 scan = CornerScan(history.values_of(members), history.solved)
         essential = essential_policies(history.values_of(members))
         return Plan(tuple(sorted(members[k] for k in essential)), history.solved)
+
+    @property
+    def _order(self) -> MultiplicativeGap | AdditiveGap:
+        """The gap by which the worst corner is chosen; it is within the target iff the target holds."""
+        return AdditiveGap() if self.epsilon == 0 < self.delta else MultiplicativeGap(self.delta)
 
     def _first_members(self, history: _History) -> list[int]:
         members = [int(k) for k in distinct_policies(history.values)]
@@ -193,7 +205,7 @@ class Adaptive(Strategy):
 
     def _improve_at_solved(self, history: _History, members: list[int], scan: CornerScan, target: Target) -> bool:
         """Take in a policy already found, where the worst corner is a solved one. Whether any was."""
-        corner = scan.worst(target)
+        corner = scan.worst(self._order)
         assert corner is not None
         if not corner.solved:
             return False
@@ -223,7 +235,7 @@ class Adaptive(Strategy):
             return [int(i) for i in np.flatnonzero(~scan.is_solved)]
         found: list[int] = []
         while len(found) < batch:
-            corner = scan.worst(target, unsolved_only=True, skip=found)
+            corner = scan.worst(self._order, unsolved_only=True, skip=found)
             if corner is None or scan.holds(corner, target):
                 break
             found.append(corner.position)

@@ -13,6 +13,14 @@ from palm_theory.errors import InputError
 from palm_theory.simplex import Array, as_float_array
 
 
+def as_number(value: Any, name: str) -> float:
+    """``value`` as a float; raises InputError where it is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be a number, got {value!r}") from None
+
+
 def frozen_array(values: ArrayLike, name: str) -> Array:
     """A read-only float64 copy of ``values``."""
     array = np.array(as_float_array(values, name))
@@ -48,7 +56,7 @@ class Value:
             raise InputError(f"rewards must have shape (d,) with d >= 1, got {rewards.shape}")
         if not np.all(np.isfinite(rewards)):
             raise InputError(f"rewards must be finite, got {rewards.tolist()}")
-        regularizer = float(self.regularizer)
+        regularizer = as_number(self.regularizer, "the regulariser")
         if not math.isfinite(regularizer):
             raise InputError(f"the regulariser must be finite, got {regularizer}")
         object.__setattr__(self, "rewards", rewards)
@@ -60,12 +68,14 @@ class Value:
                 raise InputError(f"rewards_stderr must be finite and >= 0, of shape {rewards.shape}")
             object.__setattr__(self, "rewards_stderr", stderr)
         if self.regularizer_stderr is not None:
-            error = float(self.regularizer_stderr)
+            error = as_number(self.regularizer_stderr, "regularizer_stderr")
             if not (math.isfinite(error) and error >= 0):
                 raise InputError(f"regularizer_stderr must be finite and >= 0, got {error}")
             object.__setattr__(self, "regularizer_stderr", error)
-        if self.samples is not None and self.samples < 1:
-            raise InputError(f"samples must be >= 1, got {self.samples}")
+        if self.samples is not None:
+            if isinstance(self.samples, bool) or not isinstance(self.samples, int | np.integer) or self.samples < 1:
+                raise InputError(f"samples must be an integer >= 1, got {self.samples!r}")
+            object.__setattr__(self, "samples", int(self.samples))
 
     @property
     def is_estimate(self) -> bool:
