@@ -95,8 +95,9 @@ def kl_divergence(policy: Array, log_reference: Array) -> Array:
 class BanditBackend(PolicyBackend):
     """maximise E_x[Σ_a π(a|x)⟨w, r(x,a)⟩] − β·E_x KL(π(·|x)‖π_ref(·|x)) over all π.
 
-    For β > 0, π*_w(a|x) ∝ π_ref(a|x)·exp(⟨w, r(x,a)⟩/β) and J*_w = β·E_x log E_{a∼π_ref} exp(⟨w, r⟩/β) (THEORY,
-    Theorem 2), computed in log space. For β = 0, the best action in each context, ties to the lowest index.
+    For β > 0, π*_w(a|x) ∝ π_ref(a|x)·exp(⟨w, r(x,a)⟩/β) and J*_w = β·E_x log E_{a∼π_ref} exp(⟨w, r⟩/β) (Theorem 2,
+    docs/theory/theorem-2.md), computed in log space. For β = 0, the best action in each context, ties to the lowest
+    index.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ class BanditBackend(PolicyBackend):
     ) -> BanditBackend:
         """The empirical bandit of m sampled answers to each of X prompts: scores (X, m, d), uniform weights.
 
-        Its optimum is a forecast of the sampled problem's, biased low (THEORY, "Planning before training"); look at
+        Its optimum is a forecast of the sampled problem's, biased low (docs/theory/statistics.md); look at
         ``effective_sample_size`` before trusting it.
         """
         return cls(scores, beta=beta, objectives=objectives, reward_max=reward_max)

@@ -41,14 +41,17 @@ class TableBackend(PolicyBackend):
     regularizer : the column with f_k ≥ 0, in the unit of the rewards; f = 0 otherwise.
     stderr : objective (or regulariser) name → the column with its standard error, in the measurement's unit.
     samples : how many independent evaluations every standard error comes from, if known.
+    reward_max : R_max, at least the largest reward. Where it is given, single evaluations (normalised) must lie within
+        a range of this length too: with ``samples`` it is what empirical Bernstein intervals need. By default the
+        largest reward, a mean that bounds no single evaluation; then intervals are the normal approximation.
     normalization : how measurements become rewards ≥ 0, stored in ``normalizers``:
         "shift" (default) changes as little as possible: columns that are maximised and ≥ 0 stay as they are, negative
         ones have their minimum subtracted, minimised ones become maximum − value; nothing is rescaled.
         "minmax" maps every column to [0, 1], 1 the best (a constant column to 0).
         "none" takes the columns as they are and refuses negative or minimised ones.
 
-    With the table as the whole set of policies the oracle is exact, unless there are standard errors: then J* is only
-    estimated, ``oracle_error`` is None, and certificates carry a confidence. A policy is its row's number. Raises
+    The table is the whole set of policies, so the oracle is exact. With standard errors it maximises the estimates,
+    and certificates are made of confidence limits and carry a confidence. A policy is its row's number. Raises
     InputError on an empty table, ragged rows (with the line), unknown columns, and entries that are not finite.
     """
 
@@ -63,6 +66,7 @@ class TableBackend(PolicyBackend):
         stderr: Mapping[str, str] | None = None,
         samples: int | None = None,
         normalization: Normalization = "shift",
+        reward_max: float | None = None,
     ) -> None:
         if normalization not in NORMALIZATIONS:
             raise InputError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}")
@@ -99,12 +103,17 @@ class TableBackend(PolicyBackend):
         self._has_regularizer_column = regularizer is not None
         self._stderr = self._reward_errors({key: numbers(column) for key, column in errors.items()})
         self._regularizer_stderr = numbers(errors[regularizer]) if regularizer in errors else None
-        self._samples = samples
+        largest = float(self._rewards.max())
+        if reward_max is not None and not (math.isfinite(reward_max) and reward_max > 0 and reward_max >= largest):
+            raise InputError(f"reward_max must be > 0 and at least the largest reward {largest}, got {reward_max}")
+        self._reward_max = largest or 1.0 if reward_max is None else float(reward_max)
+        self._samples = None if reward_max is None else samples
         labels = [str(label) for label in columns[name]] if name else [str(row) for row in range(rows)]
         if len(set(labels)) != len(labels):
             raise InputError(f"policy names must be unique, column {name!r} repeats one")
         self._names = tuple(labels)
         self._values = frozen_array(self._rewards - self._regularizers[:, None], "scores")
+        self._all = tuple(self._value(row) for row in range(rows))
 
     def _reward_errors(self, columns: dict[str, Array]) -> Array | None:
         wanted = [objective for objective in self._objectives if objective in columns]
@@ -124,8 +133,8 @@ class TableBackend(PolicyBackend):
 
     @property
     def reward_max(self) -> float:
-        """The largest reward in the table (1 where all are 0)."""
-        return float(self._rewards.max()) or 1.0
+        """R_max as given; by default the largest reward in the table (1 where all are 0)."""
+        return self._reward_max
 
     @property
     def regularizer_max(self) -> float:
@@ -147,8 +156,9 @@ class TableBackend(PolicyBackend):
         return self._stderr is not None or self._regularizer_stderr is not None
 
     @property
-    def oracle_error(self) -> OracleError | None:
-        return None if self.is_estimate else EXACT
+    def oracle_error(self) -> OracleError:
+        """(0, 0): the best row is found exactly. What the rows' errors leave open is for the certificate's interval."""
+        return EXACT
 
     @property
     def has_reference(self) -> bool:
@@ -156,7 +166,7 @@ class TableBackend(PolicyBackend):
 
     @property
     def powers(self) -> frozenset[Power]:
-        return frozenset() if self.is_estimate else frozenset({Power.OPTIMAL_VALUE})
+        return frozenset({Power.OPTIMAL_VALUE, Power.ALL_VALUES})
 
     @property
     def normalizers(self) -> tuple[Normalizer, ...]:
@@ -187,20 +197,23 @@ class TableBackend(PolicyBackend):
         """The row's numbers. Raises InputError unless ``policy`` is a row number in 0..N−1."""
         if isinstance(policy, bool) or not isinstance(policy, int) or not 0 <= policy < len(self._names):
             raise InputError(f"a policy of a table is a row number in 0..{len(self._names) - 1}, got {policy!r}")
+        return self._all[policy]
+
+    def _value(self, row: int) -> Value:
         return Value(
-            self._rewards[policy],
-            float(self._regularizers[policy]),
-            rewards_stderr=None if self._stderr is None else self._stderr[policy],
-            regularizer_stderr=None if self._regularizer_stderr is None else float(self._regularizer_stderr[policy]),
+            self._rewards[row],
+            float(self._regularizers[row]),
+            rewards_stderr=None if self._stderr is None else self._stderr[row],
+            regularizer_stderr=None if self._regularizer_stderr is None else float(self._regularizer_stderr[row]),
             samples=self._samples if self.is_estimate else None,
         )
 
     def label(self, policy: Any) -> str:
         return self._names[policy]
 
-    def all_values(self) -> list[Value]:
+    def all_values(self) -> tuple[Value, ...]:
         """The values of all N policies, in row order."""
-        return [self.evaluate(row) for row in range(len(self._names))]
+        return self._all
 
 
 def _read(scores: Any, objectives: Sequence[str] | None) -> tuple[dict[str, Sequence[Any]], int, bool]:

@@ -157,8 +157,8 @@ def figure(path: Path) -> None:
         return len(portfolio), portfolio.certificate.epsilon
 
     points = {
-        "Theorem 1 promises (ε + δ/R_max)": promises(paper),
-        "Theorem 1′ promises (ε + δ/R_max)": promises(sharper),
+        "Theorem 1 promises (ε + δ/$R_{max}$)": promises(paper),
+        "Theorem 1′ promises (ε + δ/$R_{max}$)": promises(sharper),
         "PALM grid": [certified(build_portfolio(backend, Palm(m, a, lazy=False, prune=False))) for m, a in grids[:2]],
         "random weights": [certified(build_portfolio(backend, RandomWeights(n))) for n in counts],
         "uniform grid": [certified(build_portfolio(backend, UniformGrid(n))) for n in resolutions],
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/main"), help="folder for the figure and a portfolio")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    console = Console(width=120)
+    console = Console(width=130)
     start = time.perf_counter()
     everything(console)
     comparison(console)

@@ -129,7 +129,8 @@ def audit(
     epsilon, delta : which claim to certify. Neither: the least ε at δ = 0. ``epsilon``: the least δ at this ε.
         ``delta``: the least ε at this δ. Not both.
     reference : values of a finite set of policies; J* is then the best of them, known at every weight, and no backend
-        is asked. With standard errors anywhere, lower limits of the portfolio face upper limits of the reference.
+        is asked. With standard errors anywhere, lower limits of the portfolio face upper limits of the reference; a
+        backend that declares ALL_VALUES is then its own reference.
     solved : what is already known of J*; updated with every answer.
     max_oracle_calls : stop asking after so many calls; the certificate is then at best "bounded".
     kind : "auto", or "sampled" to look at ``samples`` weights drawn with ``seed`` instead, which proves nothing.
@@ -150,10 +151,15 @@ def audit(
     if backend is not None:
         for number, value in enumerate(values):
             check_value(backend, value, f"policy {number} of the portfolio")
+    if reference is None and backend is not None and any(value.is_estimate for value in values):
+        reference = backend.all_values() if Power.ALL_VALUES in backend.powers else None
     if reference is not None:
         return _against_reference(values, values_of(reference), gap, confidence, reward_max or _reward_max(backend))
     if any(value.is_estimate for value in values):
-        raise InputError("values with standard errors are audited against a reference set: pass reference=...")
+        raise InputError(
+            "values with standard errors are audited against a reference set: pass reference=..., or a backend that "
+            "declares ALL_VALUES"
+        )
     if kind == "sampled":
         if backend is None:
             raise InputError("a sampled audit needs a backend to ask for J*")

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -42,6 +42,7 @@ class Power(Enum):
     """An optional ability of a backend, declared in ``PolicyBackend.powers``."""
 
     OPTIMAL_VALUE = "optimal_value: exact J* at any weight, cheaply: audits ask for it at every corner weight"
+    ALL_VALUES = "all_values: the values of every policy, where there are finitely many"
     SURROGATE = "surrogate: a cheap backend that forecasts this one"
 
 
@@ -90,7 +91,8 @@ class PolicyBackend(ABC):
     @property
     @abstractmethod
     def regularizer_max(self) -> float | None:
-        """f_max: f(π) ≤ f_max for every policy ``optimize`` returns; 0 without a regulariser, None if unknown."""
+        """f_max: f(π) ≤ f_max for every policy ``optimize`` returns and for the optima, which are others where
+        ``optimize`` is approximate; 0 without a regulariser, None if unknown."""
 
     @abstractmethod
     def optimize(self, weights: Array) -> Solution:
@@ -119,6 +121,10 @@ class PolicyBackend(ABC):
     def optimal_value(self, weights: Array) -> float:
         """Exact J*_w (power OPTIMAL_VALUE) at one weight vector (d,)."""
         raise NotImplementedError(f"{type(self).__name__} does not declare {Power.OPTIMAL_VALUE}")
+
+    def all_values(self) -> Sequence[Value]:
+        """The values of every policy there is (power ALL_VALUES)."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare {Power.ALL_VALUES}")
 
     def surrogate(self) -> PolicyBackend:
         """A cheap backend whose optima forecast this one's (power SURROGATE)."""
@@ -160,11 +166,10 @@ def problem_description(backend: PolicyBackend) -> dict[str, Any]:
         "reward_max": backend.reward_max,
         "regularizer_max": backend.regularizer_max,
         "normalizers": [normalizer.to_dict() for normalizer in backend.normalizers],
-        "parameters": dict(backend.describe()),
     }
     try:
         # What is read back from a file must compare equal: no tuples, and no keys but strings.
-        return json.loads(canonical_json(description))
+        return json.loads(canonical_json({**description, "parameters": dict(backend.describe())}))
     except (TypeError, ValueError) as error:
         raise BackendError(f"{kind.__name__}.describe() must return JSON-able data: {error}") from error
 
@@ -319,5 +324,5 @@ def backend_class(name: str) -> type[PolicyBackend]:
     entry = next(iter(found))
     try:
         return entry.load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise InputError(f"backend {name!r} cannot be imported ({error}); install its extra") from error

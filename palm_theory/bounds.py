@@ -131,10 +131,7 @@ def theorem1_prime(
 
     F = f_max in general and min(f_max, R_max) when a policy with f = 0 exists (``has_reference``); ``regularizer_max``
     None means unknown, and then only a reference gives an F. With an approximate oracle: ε ≤ 1 − (1−ε₀)/(1+μ), δ ≤ δ₀ +
-    the same. Proof of the f terms, with g = (1−ε₀)f(π*) and x = s̃/s as in THEORY: they are (1/(1+μ) − x)g − (1−x)f(π̃) −
-    xδ₀. If x ≥ 1/(1+μ) their sizes add up to δ₀ + Fμ/(1+μ) at most. Else the first helps; the oracle's inequality
-    against π* gives f(π̃) ≤ R_max + δ₀ + g, against a reference f(π̃) ≤ R_max + δ₀, and with 1−x ≤ (μ + (d−1)α)/(1+μ)
-    the worst g leaves at least −δ₀ − [(d−1)·α·min(F, R_max) + μ·F]/(1+μ).
+    the same. Holds whatever the sign of J*. Complete proof: docs/theory/theorem-1.md.
 
     Raises InputError where a parameter is out of range or F is unbounded.
     """
@@ -175,11 +172,11 @@ def theorem2(
 ) -> Bound:
     """Theorem 2 (ours), KL-regularised bandits and sequence-level LLMs: the lattice {k/n} is a (0, δ)-portfolio.
 
-    δ = R_max²·ρ²/(8β) with ρ = 2⌊d/2⌋⌈d/2⌉/(d·n) the lattice's covering radius in ‖·‖₁; size C(n+d−1, d−1).
+    δ = R_max²·ρ²/(8β) with ρ = 2⌊d/2⌋⌈d/2⌉/(d·n) at least the lattice's covering radius in ‖·‖₁; size C(n+d−1, d−1).
 
     With an approximate oracle: δ = (√(δ₀ + ε₀·R_max) + R_max·ρ/√(8β))². Proof: with Δ = w−w̃ and J* ≤ R_max the solve
     at w̃ has β·KL(π̃‖π*_w̃) = J*_w̃ − J_w̃(π̃) ≤ η = δ₀ + ε₀R_max, so by Pinsker ⟨Δ, R(π*_w̃) − R(π̃)⟩ ≤
-    R_max‖Δ‖₁√(η/2β); add η and Theorem 2's R_max²‖Δ‖₁²/(8β) and complete the square.
+    R_max‖Δ‖₁√(η/2β); add η and Theorem 2's R_max²‖Δ‖₁²/(8β) and complete the square (docs/theory/theorem-2.md).
 
     Raises InputError where β ≤ 0, n < 1, d < 1 or R_max ≤ 0.
     """

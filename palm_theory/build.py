@@ -238,10 +238,12 @@ def _certify(backend: PolicyBackend, plan: Plan, solutions: list[Solution]) -> C
             size_bound=size_bound,
             calls_before=len(solutions),
         )
-    certificate = audit(members, reference=values, reward_max=backend.reward_max)
+    finite = Power.ALL_VALUES in backend.powers
+    reference = backend.all_values() if finite else values
+    certificate = audit(members, reference=reference, reward_max=backend.reward_max)
     return replace(
         certificate,
         size_bound=size_bound,
         oracle_calls=len(solutions),
-        reference=f"the {len(values)} policies solved",
+        reference=f"all {len(reference)} policies of the backend" if finite else f"the {len(values)} policies solved",
     )

@@ -82,7 +82,7 @@ def bounds_command(
     if as_json:
         print_json(rows)
         return
-    used = [key for key in rows[0] if any(row[key] is not None for row in rows)]
+    used = [key for key in rows[0] if key != "objectives" and any(row[key] is not None for row in rows)]
     print_table([{key: row[key] for key in used} for row in rows], title="for every w: best J_w >= (1-ε) J*_w - δ")
 
 

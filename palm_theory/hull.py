@@ -57,13 +57,14 @@ class UpperHull:
     def _feasible_value(self, weights: Array, used: np.ndarray, multipliers: Array) -> float:
         """The cost of a combination that meets Σλ_k w_k = w in every coordinate, made from a nearly feasible one.
 
-        Shrink λ until no coordinate exceeds w, then make up the rest with simplex vertices.
+        Shrink each λ_k until no coordinate it uses exceeds w, then make up the rest with simplex vertices.
         """
         if len(used) == 0:
             return float(weights @ self._vertex_bounds)
-        reached = multipliers @ np.array([self._weights[k] for k in used])
-        positive = reached > 0
-        shrink = min(1.0, float((weights[positive] / reached[positive]).min()))
-        rest = np.maximum(weights - shrink * reached, 0.0)
-        cost = shrink * (multipliers @ np.array([self._bounds[k] for k in used]))
+        points = np.stack([self._weights[k] for k in used])
+        reached = multipliers @ points
+        ratio = np.minimum(1.0, np.divide(weights, reached, out=np.ones_like(weights), where=reached > 0))
+        shrunk = multipliers * np.where(points > 0, ratio, 1.0).min(axis=1)
+        rest = np.maximum(weights - shrunk @ points, 0.0)
+        cost = shrunk @ np.array([self._bounds[k] for k in used])
         return float(cost + rest @ self._vertex_bounds)

@@ -1,4 +1,4 @@
-"""Confidence intervals for measured values (THEORY.md, "Statistical certificate")."""
+"""Confidence intervals for measured values (docs/theory/statistics.md)."""
 
 from __future__ import annotations
 

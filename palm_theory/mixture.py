@@ -44,7 +44,8 @@ def best_mixture(rewards: Array, regularizers: Array, utility: Utility) -> Mixtu
         raise InputError("the utility is not concave and non-decreasing by cvxpy's rules, so no best mixture is found")
     try:
         problem.solve(solver=cp.CLARABEL)
-    except cp.SolverError as error:
+    except (cp.SolverError, ValueError) as error:
+        # ValueError: power means with p beside 0 make coefficients beyond float64.
         raise CertificateError(f"no mixture found: {error}") from error
     if problem.status != cp.OPTIMAL or shares.value is None:
         raise CertificateError(f"no mixture found: the solver says {problem.status}")

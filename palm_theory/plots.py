@@ -42,7 +42,7 @@ def size_against_epsilon(curves: Sequence[Curve], *, title: str = "", ax: Axes |
     if ax is None:
         import matplotlib.pyplot as plt
 
-        _, ax = plt.subplots(figsize=(5.5, 4.0), layout="constrained")
+        _, ax = plt.subplots(figsize=(5.5, 4.6), layout="constrained")
     for curve, (color, marker, dashes) in zip(curves, itertools.cycle(STYLES), strict=False):
         points = sorted((size, eps) for size, eps in zip(curve.sizes, curve.epsilons, strict=True) if eps > 0)
         if points:
@@ -63,5 +63,5 @@ def size_against_epsilon(curves: Sequence[Curve], *, title: str = "", ax: Axes |
     ax.set_ylabel("certified worst ε (share of J* lost)")
     ax.grid(visible=True, which="major", alpha=0.3)
     ax.set_title(title, fontsize=10)
-    ax.legend(fontsize=8, frameon=False)
+    ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return ax

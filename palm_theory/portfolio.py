@@ -248,8 +248,8 @@ class Portfolio:
         extended = Portfolio.of(
             backend, policies, old, strategy=self.strategy, seed=self.seed, solves=self.solves + len(rows)
         )
-        if old.is_proof and old.confidence == 1:
-            fresh = audit(extended, backend)
+        if old.is_proof and old.confidence == 1 and old.reference == Certificate.reference:
+            fresh = audit(extended, backend, delta=old.delta)
             return extended.with_certificate(replace(fresh, oracle_calls=old.oracle_calls + fresh.oracle_calls))
         return extended.with_certificate(replace(old, size=len(extended)))
 

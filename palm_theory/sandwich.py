@@ -21,15 +21,14 @@ KEY_BITS = 40
 """Corner weights whose coordinates agree to this many bits are the same corner, found again by Qhull."""
 
 EXACT_TOLERANCE = 1e-9
-"""An upper bound within this multiple of max|G| of a policy's value counts as the exact optimum at that weight."""
+"""An upper bound U that exceeds the value reached by at most this multiple of max(|U|, |L|) counts as the exact J*."""
 
 
 def weight_keys(weights: Array) -> list[bytes]:
     """A hashable key for each row of (n, d): its coordinates to ``KEY_BITS`` significant bits."""
     mantissa, exponent = np.frexp(weights)
-    digits = np.rint(np.ldexp(mantissa, KEY_BITS)).astype(np.int64)
-    table = np.concatenate([digits, exponent.astype(np.int64)], axis=1)
-    return [row.tobytes() for row in table]
+    rounded = np.ldexp(np.rint(np.ldexp(mantissa, KEY_BITS)), exponent - KEY_BITS)
+    return [row.tobytes() for row in rounded + 0.0]
 
 
 class SolvedWeights:
@@ -45,7 +44,7 @@ class SolvedWeights:
         self.weights: list[Array] = []
         self.reached: list[float] = []
         self.upper: list[float] = []
-        self._cached: dict[bytes, float] = {}
+        self._cached: dict[bytes, tuple[int, float]] = {}
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -94,15 +93,18 @@ class SolvedWeights:
 
     def cached_upper(self, key: bytes) -> float:
         """The least upper bound on J* computed so far at the weight with this key; inf if none."""
-        return self._cached.get(key, math.inf)
+        return self._cached.get(key, (0, math.inf))[1]
 
     def refresh_upper(self, key: bytes, weights: Array) -> float:
         """The upper hull U(w) of all that is solved; inf before the simplex's vertices are."""
+        version, bound = self._cached.get(key, (-1, math.inf))
+        if version == len(self):
+            return bound
         hull = self._current_hull()
         if hull is None:
             return math.inf
-        bound = min(hull(weights), self.cached_upper(key))
-        self._cached[key] = bound
+        bound = min(hull(weights), bound)
+        self._cached[key] = (len(self), bound)
         return bound
 
 

@@ -60,7 +60,7 @@ class CoverGraph:
     def __init__(self, values: Array, required: Required) -> None:
         self.values = values
         self.required = required
-        self._seen: set[bytes] = set()
+        self._seen: dict[bytes, Array] = {}
         self._rows: list[np.ndarray] = []
 
     @property
@@ -70,11 +70,11 @@ class CoverGraph:
 
     def add(self, weights: Array) -> np.ndarray:
         """Add weights not seen before; returns their rows. Raises CertificateError where no candidate is enough."""
-        fresh = [i for i, key in enumerate(weight_keys(weights)) if key not in self._seen]
+        fresh = {key: row for key, row in zip(weight_keys(weights), weights, strict=True) if key not in self._seen}
         if not fresh:
             return np.zeros((0, len(self.values)), dtype=bool)
-        rows = weights[fresh]
-        self._seen.update(weight_keys(rows))
+        rows = np.stack(list(fresh.values()))
+        self._seen |= fresh
         needed = self.required(rows) - rounding_at(self.values, rows)
         meets = scalarize(self.values, rows) >= needed[:, None]
         empty = np.flatnonzero(~meets.any(axis=1))
@@ -91,6 +91,10 @@ class CoverGraph:
     def failing_corners(self, members: np.ndarray) -> Array:
         """The corner weights of a subset at which it misses the requirement, (m, d)."""
         corners = corner_weights(self.values[members])
+        # A corner met before is taken at the very weight that has a row: an ulp beside it, it could fail for ever.
+        for i, key in enumerate(weight_keys(corners)):
+            if key in self._seen:
+                corners[i] = self._seen[key]
         best = lower_envelope(self.values[members], corners).best
         return corners[best < self.required(corners) - rounding_at(self.values, corners)]
 

@@ -121,7 +121,7 @@ def lattice_size(objectives: int, n: int) -> int:
 def simplex_lattice(objectives: int, n: int, *, max_points: int = MAX_POINTS) -> Array:
     """The lattice {k/n : k ∈ N^d, Σk = n} on Δ (Das & Dennis 1998), shape (C(n+d−1, d−1), d), lexicographic in k.
 
-    Its covering radius in ‖·‖₁ is ``lattice_radius(d, n)``. Raises CoverTooLargeError above ``max_points``.
+    Its covering radius in ‖·‖₁ is at most ``lattice_radius(d, n)``. Raises CoverTooLargeError above ``max_points``.
     """
     size = lattice_size(objectives, n)
     if size > max_points:
@@ -138,7 +138,10 @@ def simplex_lattice(objectives: int, n: int, *, max_points: int = MAX_POINTS) ->
 
 
 def lattice_radius(objectives: int, n: int) -> float:
-    """Covering radius of the lattice {k/n} on Δ in ‖·‖₁: 2⌊d/2⌋⌈d/2⌉/(d·n), at most d/(2n)."""
+    """Covering radius of the lattice {k/n} on Δ in ‖·‖₁: 2⌊d/2⌋⌈d/2⌉/(d·n), at most d/(2n).
+
+    Exact for n ≥ ⌊d/2⌋; for coarser lattices (d ≥ 4) an upper bound, the radius being 2(d−n)/d.
+    """
     d = validate_dimension(objectives)
     return 2 * (d // 2) * ((d + 1) // 2) / (d * _validate_count(n, "n"))
 

@@ -22,7 +22,7 @@ from palm_theory.envelope import distinct_policies, essential_policies, lower_en
 from palm_theory.errors import CertificateError, InputError
 from palm_theory.hybrid import HybridGrid
 from palm_theory.sandwich import AdditiveGap, CornerScan, MultiplicativeGap, SolvedWeights, Target, weight_keys
-from palm_theory.selection import smallest_subset
+from palm_theory.selection import best_subset, smallest_subset
 from palm_theory.simplex import MAX_POINTS, Array
 
 
@@ -119,6 +119,10 @@ class _History:
             )
 
 
+OVERSHOOT = 3
+"""Solves spent for each policy kept, where their number is limited."""
+
+
 @dataclass(frozen=True)
 class Adaptive(Strategy):
     """Solve the worst corner, add its policy, repeat, until (ε, δ) is certified (Theorem 3; corner weights are the key
@@ -127,15 +131,14 @@ class Adaptive(Strategy):
     Parameters
     ----------
     epsilon, delta : the target; L(w) ≥ (1−ε)J*_w − δ for every w. (0, 0) finds every policy that is needed.
-    max_policies : stop at this many policies and certify what they give; None for no limit. A place is given only to
-        the policy of the worst corner, once that is certain, which may take more solves than there are places.
-    max_solves : stop after this many solves (at least d, for the simplex's vertices); every useful policy is kept. For
-        budgets of training runs.
+    max_policies : at most this many policies, certified for what they give; None for no limit. Where the target needs
+        more, the best subset found is kept (``selection.best_subset``).
+    max_solves : at most this many solves (but the d vertices of the simplex): a budget of training runs. By default
+        3·max_policies, or no limit.
     batch : corners solved at once, for parallel solves; 1 asks for the fewest. The result depends on it, not on how
         many workers there are.
-
     keep_all : take in every policy that helps where it was solved, not only where the target is missed: fewer solves,
-        more policies. For oracles that cost more than a place in the portfolio; ``smallest_subset`` prunes.
+        more policies. For oracles that cost more than a place in the portfolio; ``Portfolio.prune`` makes it smaller.
 
     Corners that the sandwich settles are not solved. Raises CertificateError where solves give no upper bound on J*.
     """
@@ -167,13 +170,12 @@ class Adaptive(Strategy):
         vertices = np.eye(problem.objectives)
         history.absorb(vertices, (yield Request(vertices)))
         history.require_bounds("Adaptive")
-        members = self._first_members(history)
+        members = [int(k) for k in distinct_policies(history.values)]
         if everything:
             yield from self._solve_every_corner(history, members, target)
         else:
             yield from self._solve_worst_corners(history, members, target)
-        essential = essential_policies(history.values_of(members))
-        return Plan(tuple(sorted(members[k] for k in essential)), history.solved)
+        return Plan(tuple(sorted(self._kept(history, members))), history.solved)
 
     def _solve_every_corner(self, history: _History, members: list[int], target: Target) -> Search:
         """Until every corner of the members' envelope is solved, as (0, 0) demands.
@@ -197,11 +199,11 @@ class Adaptive(Strategy):
         """Until no corner can miss the target, or a limit is reached."""
         helps = Target() if self.keep_all else target
         scan = CornerScan(history.values_of(members), history.solved)
-        while not self._full(members):
-            left = None if self.max_solves is None else self.max_solves - len(history)
+        while True:
             added = self._improve_at_solved(history, members, scan, target)
             if not added:
-                corners = self._unsolved_violations(scan, target)[:left]
+                room = max(0, min(self._solve_limit - len(history), len(scan)))
+                corners = self._unsolved_violations(scan, target)[: int(room)]
                 if not corners:
                     return
                 weights = scan.weights[corners]
@@ -209,9 +211,7 @@ class Adaptive(Strategy):
                 assert gap is not None
                 remaining = _remaining_solves(len(history), gap.gap, self.epsilon, history.problem.objectives)
                 for k in history.absorb(weights, (yield Request(weights, gap.gap, remaining))):
-                    # With a limited number of places, one is given only to the worst corner, once that is certain.
-                    if self.max_policies is None:
-                        added |= self._add_if_short(history, members, history.weights[k], helps)
+                    added |= self._add_if_short(history, members, history.weights[k], helps)
                 if not added:
                     for corner in corners:
                         scan.update(corner)
@@ -223,17 +223,25 @@ class Adaptive(Strategy):
         """The gap by which the worst corner is chosen; it is within the target iff the target holds."""
         return AdditiveGap() if self.epsilon == 0 < self.delta else MultiplicativeGap(self.delta)
 
-    def _first_members(self, history: _History) -> list[int]:
-        members = [int(k) for k in distinct_policies(history.values)]
-        if self.max_policies is None or len(members) <= self.max_policies:
-            return members
-        # Fewer policies than objectives: start from the one whose worst vertex is best, and grow from there.
-        optima = history.values.max(axis=0)
-        shortfall = (optima[None, :] - history.values).max(axis=1)
-        return [int(shortfall.argmin())]
+    @property
+    def _solve_limit(self) -> float:
+        if self.max_solves is not None:
+            return self.max_solves
+        return math.inf if self.max_policies is None else OVERSHOOT * self.max_policies
 
-    def _full(self, members: list[int]) -> bool:
-        return self.max_policies is not None and len(members) >= self.max_policies
+    def _kept(self, history: _History, members: list[int]) -> list[int]:
+        """The members whose absence would show, and the best ``max_policies`` of them where there are more."""
+        needed = [members[k] for k in essential_policies(history.values_of(members))]
+        if self.max_policies is None or len(needed) <= self.max_policies:
+            return needed
+        solved = history.solved
+
+        def upper(weights: Array) -> Array:
+            return np.array(
+                [solved.refresh_upper(key, row) for key, row in zip(weight_keys(weights), weights, strict=True)]
+            )
+
+        return [needed[int(k)] for k in best_subset(history.values_of(needed), upper, self.max_policies)]
 
     def _improve_at_solved(self, history: _History, members: list[int], scan: CornerScan, target: Target) -> bool:
         """Take in a policy already found, where the worst corner is a solved one. Whether any was."""
@@ -245,8 +253,6 @@ class Adaptive(Strategy):
 
     def _add_if_short(self, history: _History, members: list[int], weights: Array, target: Target) -> bool:
         """Add the best policy known at ``weights`` where the members miss the target there and it helps."""
-        if self._full(members):
-            return False
         row = weights[None, :]
         current = history.values_of(members)
         lower = lower_envelope(current, row).best
@@ -273,7 +279,7 @@ class Adaptive(Strategy):
 
 
 def _remaining_solves(done: int, gap: float, epsilon: float, objectives: int) -> int | None:
-    """A guess for the progress bar: the gap falls like K^(−2/(d−1)) (THEORY, order of growth)."""
+    """A guess for the progress bar: the gap falls like K^(−2/(d−1)) (docs/theory/order-of-growth.md)."""
     if epsilon <= 0 or not math.isfinite(gap) or gap <= epsilon:
         return None
     return math.ceil(done * ((gap / epsilon) ** ((objectives - 1) / 2) - 1))

@@ -222,6 +222,7 @@ def _powers(trial: _Trial) -> None:
     backend = trial.backend
     calls: dict[Power, Callable[[], Any]] = {
         Power.OPTIMAL_VALUE: lambda: backend.optimal_value(trial.weights[0]),
+        Power.ALL_VALUES: backend.all_values,
         Power.SURROGATE: backend.surrogate,
     }
     for power, call in calls.items():
@@ -243,6 +244,17 @@ def _optimal_value(trial: _Trial) -> None:
         optimum, reached = trial.backend.optimal_value(row), solution.value.scalarize(row)
         if abs(optimum - reached) > trial.tolerance:
             raise LawBroken(f"at weights {row.tolist()}: optimal_value {optimum}, but optimize reaches {reached}")
+
+
+@_law("all_values: J of optimize is the best of them at every weight")
+def _all_values(trial: _Trial) -> None:
+    if Power.ALL_VALUES not in trial.backend.powers:
+        raise LawSkipped("ALL_VALUES is not declared")
+    everything = np.stack([value.vertex_values for value in trial.backend.all_values()])
+    for row, solution in zip(trial.weights, trial.need_solutions(), strict=True):
+        best, reached = float((everything @ row).max()), solution.value.scalarize(row)
+        if abs(best - reached) > trial.tolerance:
+            raise LawBroken(f"at weights {row.tolist()}: the best value is {best}, but optimize reaches {reached}")
 
 
 @_law("bad weights are refused: wrong length, negative, not summing to 1, NaN")

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Utility(ABC):
-    """u: R^d → R, concave and non-decreasing in every coordinate."""
+    """u: R^d → R, concave, non-decreasing in every coordinate, and positively homogeneous: u(c·R) = c·u(R) for c ≥ 0.
+
+    ``best_mixture`` solves for rescaled rewards, so a utility that is not homogeneous would be optimised in another unit.
+    """
 
     @abstractmethod
     def expression(self, rewards: cp.Expression) -> cp.Expression:
@@ -123,9 +126,13 @@ class PowerMean(Utility):
             return 0.0
         if self.p == 0:
             return float(np.exp(shares @ np.log(values)))
-        # Scaled by the largest value, so that no power overflows.
-        unit = values.max() or 1.0
-        return float(unit * (shares @ (values / unit) ** self.p) ** (1 / self.p))
+        if values.max() == 0:
+            return 0.0
+        # In logarithms and around the largest power, so that nothing overflows and p may be as near 0 as it likes.
+        with np.errstate(divide="ignore"):
+            powers = self.p * np.log(values)
+        top = powers.max()
+        return float(np.exp((top + np.log1p(shares @ np.expm1(powers - top))) / self.p))
 
 
 def ces(elasticity: float, shares: tuple[float, ...] | None = None) -> PowerMean:

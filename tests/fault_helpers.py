@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import multiprocessing
 import os
@@ -11,8 +13,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +34,13 @@ from palm_theory import (
     Value,
     build_portfolio,
 )
+from palm_theory.errors import ArtifactError
+from palm_theory.journal import Journal
 
 STRATEGIES: dict[str, Strategy] = {
-    "adaptive": Adaptive(epsilon=0.01),
-    "adaptive-batch-4": Adaptive(epsilon=0.01, batch=4),
-    "palm": Palm(mu=0.5, alpha=0.2),
+    "adaptive": Adaptive(epsilon=0.03),
+    "adaptive-batch-4": Adaptive(epsilon=0.03, batch=4),
+    "palm": Palm(mu=0.05, alpha=0.02),
     "grid": UniformGrid(3),
     "random": RandomWeights(9),
 }
@@ -160,7 +165,7 @@ def flip_bit(path: Path, position: int, bit: int) -> None:
     path.write_bytes(data)
 
 
-@contextmanager
+@contextlib.contextmanager
 def copy_of(folder: Path, where: Path) -> Iterator[Path]:
     """A throw-away copy of a folder."""
     target = where / "copy"
@@ -171,15 +176,36 @@ def copy_of(folder: Path, where: Path) -> Iterator[Path]:
         shutil.rmtree(target)
 
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["fault_helpers"])
+@functools.cache
+def _fork_server() -> multiprocessing.context.ForkServerContext:
+    """A clean process with the package imported, from which processes fork in milliseconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fault_helpers"])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    return context
 
 
 def start(task: Callable[..., None], *arguments: Any) -> multiprocessing.process.BaseProcess:
-    """Start ``task`` in a process of its own, forked from a clean server that has the package imported."""
-    process = _CONTEXT.Process(target=task, args=arguments)
+    """Start ``task`` in a process of its own; returns once it runs."""
+    context = _fork_server()
+    running = context.Event()
+    process = context.Process(target=_announced, args=(running, task, *arguments))
     process.start()
+    assert running.wait(60), "the process does not start"
     return process
+
+
+def _announced(running: Any, task: Callable[..., None], *arguments: Any) -> None:
+    running.set()
+    task(*arguments)
 
 
 def finish(process: multiprocessing.process.BaseProcess) -> int:
@@ -192,6 +218,20 @@ def finish(process: multiprocessing.process.BaseProcess) -> int:
 def build_task(folder: Path, log: Path, strategy: str, pause: float) -> None:
     """One build, to be killed from outside."""
     build_portfolio(TrialBandit(log, pause=pause), STRATEGIES[strategy], path=folder)
+
+
+def pool_build_task(folder: Path, log: Path, strategy: str, pause: float) -> None:
+    """One build on two forked workers, to be killed from outside."""
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+        build_portfolio(TrialBandit(log, pause=pause), STRATEGIES[strategy], path=folder, executor=pool)
+
+
+def end_orphans(log: Path) -> None:
+    """End the workers that a killed build left behind, found by the ids they noted with their solves."""
+    noted = {json.loads(line)["process"] for line in log.read_text().splitlines()} - {os.getpid()}
+    for process in noted:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 TRACED = {"journal.py", "artifact.py", "storage.py", "build.py", "portfolio.py", "fault_helpers.py"}
@@ -227,10 +267,30 @@ def traced_build_task(folder: Path, log: Path, strategy: str, kill_at: int | Non
 
 def limited_build_task(folder: Path, log: Path, strategy: str, limit: int, error: Path) -> None:
     """One build in which no file may grow beyond ``limit`` bytes; notes the error it ended with."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         build_portfolio(TrialBandit(log), STRATEGIES[strategy], path=folder)
         text = "none"
     except Exception as failure:
         text = f"{type(failure).__name__}: {failure}"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    error.write_text(text)
+
+
+def limited_record_task(folder: Path, room: int, error: Path) -> None:
+    """Record a solve with room for only so many bytes of its line, then again with room for all; notes the error."""
+    backend = TrialBandit()
+    weights = np.array([0.2, 0.3, 0.5])
+    solution = backend.optimize(weights)
+    journal = Journal(folder, backend)
+    limit = (folder / "journal.jsonl").stat().st_size + room
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    text = "none"
+    try:
+        journal.record(weights, solution)
+    except ArtifactError as failure:
+        text = str(failure)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    journal.record(weights, solution)
+    journal.close()
     error.write_text(text)

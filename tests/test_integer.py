@@ -76,7 +76,7 @@ def test_several_resources_or_fractional_weights_go_to_highs() -> None:
 
 def test_a_stopped_solve_is_bounded_and_its_bound_holds() -> None:
     rng = np.random.default_rng(3)
-    values, rows = rng.integers(1, 1000, (2, 25)), rng.integers(1, 1000, (4, 25))
+    values, rows = rng.integers(1, 1000, (2, 32)), rng.integers(1, 1000, (4, 32))
     limits = rows.sum(axis=1) // 2
     stopped = IntegerBackend(values, at_most=(rows, limits), max_nodes=1)
     assert stopped.oracle_error is None

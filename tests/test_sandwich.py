@@ -118,6 +118,9 @@ def test_keys_tell_weights_apart_and_forgive_an_ulp(d, seed):
     assert len(set(weight_keys(distinct))) == len(distinct)
     third = np.array([[1 / 3, 2 / 3], [np.nextafter(1 / 3, 1), 2 / 3]])
     assert len(set(weight_keys(third))) == 1
+    half = np.array([[0.5, 0.5], [np.nextafter(0.5, 0), np.nextafter(0.5, 1)]])
+    assert len(set(weight_keys(half))) == 1
+    assert len(set(weight_keys(np.array([[0.0, 1.0], [-0.0, np.nextafter(1, 0)]])))) == 1
     assert len(set(weight_keys(np.array([[1e-30, 1.0], [2e-30, 1.0]])))) == 2
 
 
