@@ -166,7 +166,7 @@ class Adaptive(Strategy):
     def construct(self, problem: Problem) -> Construction:
         target = Target(self.epsilon, self.delta)
         everything = self.epsilon == self.delta == 0 and self.max_policies is self.max_solves is None
-        history = _History(problem, SolvedWeights(problem.objectives, hull=not everything))
+        history = _History(problem, SolvedWeights(problem.objectives))
         vertices = np.eye(problem.objectives)
         history.absorb(vertices, (yield Request(vertices)))
         history.require_bounds("Adaptive")

@@ -76,7 +76,7 @@ def test_several_resources_or_fractional_weights_go_to_highs() -> None:
 
 def test_a_stopped_solve_is_bounded_and_its_bound_holds() -> None:
     rng = np.random.default_rng(3)
-    values, rows = rng.integers(1, 1000, (2, 32)), rng.integers(1, 1000, (4, 32))
+    values, rows = rng.integers(1, 1000, (2, 40)), rng.integers(1, 1000, (3, 40))
     limits = rows.sum(axis=1) // 2
     stopped = IntegerBackend(values, at_most=(rows, limits), max_nodes=1)
     assert stopped.oracle_error is None
@@ -87,8 +87,10 @@ def test_a_stopped_solve_is_bounded_and_its_bound_holds() -> None:
     assert solution.upper_bound is not None
     assert solution.value.scalarize(weights) <= optimum + 1e-6 <= solution.upper_bound + 2e-6
     assert solution.status is Status.BOUNDED
-    portfolio = build_portfolio(stopped, Adaptive(epsilon=0.05))
-    assert portfolio.certificate.kind is Kind.BOUNDED
+    # Where only bounds on J* are known, a certificate says no more than "bounded", and an honest ε.
+    certificate = build_portfolio(stopped, Adaptive(epsilon=0.0, max_solves=6)).certificate
+    assert certificate.kind is Kind.BOUNDED
+    assert certificate.epsilon > 0
 
 
 def test_evaluate_checks_constraints_exactly() -> None:
