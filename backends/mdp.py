@@ -30,6 +30,13 @@ Method = Literal["policy-iteration", "value-iteration", "linear-program"]
 METHODS: tuple[Method, ...] = ("policy-iteration", "value-iteration", "linear-program")
 MAX_ITERATIONS = 1_000_000
 
+EXACT_DISCOUNT = 0.9999
+"""γ up to which linear solves settle J* to rounding. Beyond it a gain lost in rounding, taken at every step, adds up to
+more than 1e-9·R_max, and the solver's own upper bound is all that is claimed."""
+
+PLAIN_GAIN, SOFT_GAIN = 1e-13, 1e-9
+"""Gains of one step, relative to R_max, at which policy iteration may stop: its loss is at most Σγ^t times that."""
+
 
 class MDPBackend(PolicyBackend):
     """maximise E_π[Σ_t γ^t (⟨w, r(s_t,a_t)⟩ − β·KL(π(·|s_t)‖π_ref(·|s_t)))], t from 0, s_0 ∼ initial, over all π.
@@ -120,8 +127,13 @@ class MDPBackend(PolicyBackend):
 
     @property
     def oracle_error(self) -> OracleError:
-        """(0, 0) where the solver is exact to rounding; (0, tolerance·R_max) for value iteration."""
-        return OracleError(0.0, self._tolerance * self._reward_max) if self._iterates else EXACT
+        """(0, 0) where the solver is exact to rounding; (0, tolerance·R_max) for value iteration; for policy iteration
+        with a discount above 0.9999 the loss of stopping at gains within rounding."""
+        if self._is_exact:
+            return EXACT
+        gain = SOFT_GAIN if self._beta > 0 else PLAIN_GAIN
+        relative = self._tolerance if self._iterates else gain * self._steps
+        return OracleError(0.0, relative * self._reward_max)
 
     @property
     def has_reference(self) -> bool:
@@ -143,14 +155,18 @@ class MDPBackend(PolicyBackend):
     @property
     def powers(self) -> frozenset[Power]:
         """OPTIMAL_VALUE where the solver is exact to rounding, which value iteration is not."""
-        return frozenset() if self._iterates else frozenset({Power.OPTIMAL_VALUE})
+        return frozenset({Power.OPTIMAL_VALUE}) if self._is_exact else frozenset()
+
+    @property
+    def _is_exact(self) -> bool:
+        return self._horizon is not None or (not self._iterates and self._discount <= EXACT_DISCOUNT)
 
     @property
     def _iterates(self) -> bool:
         return self._horizon is None and self._method == "value-iteration"
 
     def optimal_value(self, weights: Array) -> float:
-        if self._iterates:
+        if not self._is_exact:
             return super().optimal_value(weights)
         return self.optimize(weights).value.scalarize(weights)
 
@@ -163,7 +179,8 @@ class MDPBackend(PolicyBackend):
         elif self._method == "value-iteration":
             policy, upper = self._value_iteration(step_rewards)
         else:
-            policy, upper = self._policy_iteration(step_rewards)
+            start, _ = self._improve(self._q(step_rewards, np.zeros(len(self._reference))))
+            policy, upper = self._policy_iteration(step_rewards, start)
         value = self.evaluate(policy)
         reached = value.scalarize(weights)
         status = Status.OPTIMAL if upper - reached <= 1e-9 * self._reward_max else Status.BOUNDED
@@ -230,9 +247,8 @@ class MDPBackend(PolicyBackend):
                 return rule, float(self._initial @ values) + self._discount * self._steps * float(change.max())
         raise BackendError(f"value iteration did not reach tolerance {self._tolerance} in {MAX_ITERATIONS} steps")
 
-    def _policy_iteration(self, step_rewards: Array) -> tuple[Array, float]:
-        values = np.zeros(len(self._reference))
-        rule, _ = self._improve(self._q(step_rewards, values))
+    def _policy_iteration(self, step_rewards: Array, rule: Array) -> tuple[Array, float]:
+        """From a decision rule to start with to an optimal one."""
         last_gain = math.inf
         for _ in range(MAX_ITERATIONS):
             values = self._scalar_values(rule, step_rewards)
@@ -240,12 +256,12 @@ class MDPBackend(PolicyBackend):
             gain = float((updated - values).max())
             if self._beta == 0:
                 # An action changes only where it gains more than rounding, so ties cannot make it cycle.
-                keep = np.isclose(updated, values, rtol=0, atol=1e-13 * self._reward_max)
+                keep = np.isclose(updated, values, rtol=0, atol=PLAIN_GAIN * self._reward_max)
                 better = np.where(keep[:, None], rule, better)
                 stop = bool(keep.all())
             else:
                 # Soft policy iteration converges quadratically, until the gain is rounding noise and stops falling.
-                stop = gain <= 1e-15 * self._reward_max or last_gain <= gain <= 1e-9 * self._reward_max
+                stop = gain <= 1e-15 * self._reward_max or last_gain <= gain <= SOFT_GAIN * self._reward_max
             last_gain = gain
             if stop:
                 return rule, self._upper(values, updated)
@@ -259,20 +275,23 @@ class MDPBackend(PolicyBackend):
         return np.linalg.solve(np.eye(len(rule)) - self._discount * matrix, gain)
 
     def _linear_program(self, step_rewards: Array) -> tuple[Array, float]:
-        """min ρᵀV s.t. V(s) ≥ r(s,a) + γP(·|s,a)V, ρ = uniform + initial so that every state counts."""
+        """min ρᵀV s.t. V(s) ≥ r(s,a) + γP(·|s,a)V, ρ = uniform + initial so that every state counts.
+
+        The solver's tolerances are absolute, so rewards are scaled to order 1, and its greedy policy is where policy
+        iteration starts: it ends at once unless actions come closer than the tolerance.
+        """
         states, actions = self._reference.shape
+        unit = float(step_rewards.max()) or 1.0
         coefficients = self._discount * self._transitions.reshape(-1, states) - np.repeat(
             np.eye(states), actions, axis=0
         )
         result = linprog(
             self._initial + 1 / states,
             A_ub=coefficients,
-            b_ub=-step_rewards.ravel(),
+            b_ub=-step_rewards.ravel() / unit,
             bounds=(None, None),
             method="highs",
         )
         if result.status != 0:
             raise BackendError(f"the linear program failed: {result.message}")
-        rule = greedy(self._q(step_rewards, result.x))
-        values = self._scalar_values(rule, step_rewards)
-        return rule, self._upper(values, self._q(step_rewards, values).max(axis=1))
+        return self._policy_iteration(step_rewards, greedy(self._q(step_rewards, result.x * unit)))

@@ -21,6 +21,7 @@ from palm_theory.sandwich import (
     CornerScan,
     MultiplicativeGap,
     SolvedWeights,
+    Target,
     without_rounding,
 )
 from palm_theory.simplex import Array, sample_dirichlet, validate_weights
@@ -63,14 +64,22 @@ class OptimalValueOracle:
         """
         self.calls += 1
         if self.is_cheap:
-            value = self.backend.optimal_value(validate_weights(weights, len(self.backend.objectives)))
-            if not math.isfinite(value):
-                name = type(self.backend).__name__
-                raise BackendError(f"{name}.optimal_value returned {value} at weights {weights.tolist()}")
+            value = self._optimal_value(weights)
             return value, value
         solution = solve(self.backend, weights)
         upper = upper_bound_at(solution, weights, self.backend.oracle_error)
         return solution.value.scalarize(weights), math.inf if upper is None else upper
+
+    def _optimal_value(self, weights: Array) -> float:
+        checked = validate_weights(weights, len(self.backend.objectives))
+        where = f"{type(self.backend).__name__}.optimal_value at weights {checked.tolist()}"
+        try:
+            value = float(self.backend.optimal_value(checked))
+        except Exception as error:
+            raise BackendError(f"{where} raised {type(error).__name__}: {error}") from error
+        if not math.isfinite(value):
+            raise BackendError(f"{where} returned {value}")
+        return value
 
     def record(self, solved: SolvedWeights, weights: Array) -> None:
         """Ask at one weight and add the answer to ``solved``."""
@@ -243,7 +252,24 @@ def _settle(scan: CornerScan, gap: Gap, oracle: OptimalValueOracle | None) -> Wo
             break
         oracle.record(scan.solved, corner.weights)
         scan.update(corner.position)
-    return _judge(scan, gap, corner)
+    return _sign_checked(scan, gap, _judge(scan, gap, corner), oracle)
+
+
+def _sign_checked(scan: CornerScan, gap: Gap, worst: Worst, oracle: OptimalValueOracle | None) -> Worst:
+    """The gap, or inf where J* < 0 somewhere: an ε > 0 that other corners need would there claim more than J*."""
+    if not isinstance(gap, MultiplicativeGap) or not 0 < worst.gap < math.inf:
+        return worst
+    target = Target(worst.gap, gap.delta)
+    while True:
+        corner = scan.worst(target)
+        assert corner is not None
+        if scan.holds(corner, target):
+            return worst
+        if corner.solved or oracle is None or oracle.exhausted:
+            kind = Kind.EXACT if corner.solved and worst.kind is Kind.EXACT else Kind.BOUNDED
+            return Worst(math.inf, 0.0 if kind is Kind.EXACT else math.inf, corner.weights, kind)
+        oracle.record(scan.solved, corner.weights)
+        scan.update(corner.position)
 
 
 def _judge(scan: CornerScan, gap: Gap, corner: Corner) -> Worst:
@@ -305,7 +331,7 @@ def _against_reference(
     scan.settle(lower_envelope(upper_values, scan.weights).best)
     corner = scan.worst(gap)
     assert corner is not None
-    worst = _judge(scan, gap, corner)
+    worst = _sign_checked(scan, gap, _judge(scan, gap, corner), None)
     epsilon, delta = _claim(gap, worst.gap)
     return Certificate(
         epsilon=epsilon,

@@ -172,7 +172,7 @@ def theorem2(
 ) -> Bound:
     """Theorem 2 (ours), KL-regularised bandits and sequence-level LLMs: the lattice {k/n} is a (0, δ)-portfolio.
 
-    δ = R_max²·ρ²/(8β) with ρ = 2⌊d/2⌋⌈d/2⌉/(d·n) at least the lattice's covering radius in ‖·‖₁; size C(n+d−1, d−1).
+    δ = R_max²·ρ²/(8β) with ρ the lattice's covering radius in ‖·‖₁ (``lattice_radius``); size C(n+d−1, d−1).
 
     With an approximate oracle: δ = (√(δ₀ + ε₀·R_max) + R_max·ρ/√(8β))². Proof: with Δ = w−w̃ and J* ≤ R_max the solve
     at w̃ has β·KL(π̃‖π*_w̃) = J*_w̃ − J_w̃(π̃) ≤ η = δ₀ + ε₀R_max, so by Pinsker ⟨Δ, R(π*_w̃) − R(π̃)⟩ ≤

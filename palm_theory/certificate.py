@@ -37,7 +37,7 @@ class Certificate:
     kind : exact, bounded, sampled or unknown; only the first two are proofs.
     confidence : probability with which the claim holds; 1 unless values were estimated from samples. A sampled
         certificate has confidence 0: it is no claim about weights that were not sampled.
-    additive_gap : the least δ for which the claim holds with ε = 0, of the same kind.
+    additive_gap : a δ for which the claim holds with ε = 0; the least one, unless oracle calls were limited.
     slack : the largest gap is between ``epsilon`` − slack and ``epsilon`` (or likewise for delta when ε was given).
     size : K, policies in the portfolio.
     size_bound : what the strategy's theorem promised for K, or None.
@@ -68,13 +68,18 @@ class Certificate:
 
     def certifies(self, epsilon: float, delta: float = 0.0) -> bool:
         """Whether this certificate proves that P is an (epsilon, delta)-portfolio (J* ≥ 0 assumed for ε > 0)."""
-        if not self.is_proof:
+        if self.kind not in (Kind.EXACT, Kind.BOUNDED):
             return False
         return (self.epsilon <= epsilon and self.delta <= delta) or (epsilon >= 0 and self.additive_gap <= delta)
 
     def __str__(self) -> str:
         if self.kind is Kind.UNKNOWN:
             return f"unknown: nothing is certified about these {self.size} policies"
+        if self.epsilon == math.inf:
+            return (
+                f"{self.kind.value}: no epsilon <= 1 holds for every w (J* is negative or a policy's value is); "
+                f"additive gap delta = {self.additive_gap:.6g}, K = {self.size}, over {self.reference}"
+            )
         claim = f"J_w >= (1 - {self.epsilon:.6g}) J*_w - {self.delta:.6g}"
         if self.kind is Kind.SAMPLED:
             return f"sampled (no proof): {claim} at {self.corners} sampled weights; elsewhere nothing is claimed"

@@ -18,7 +18,7 @@ from palm_theory.bounds import (
     theorem2,
 )
 from palm_theory.errors import InputError
-from palm_theory.simplex import lattice_radius, lattice_size, validate_dimension
+from palm_theory.simplex import lattice_size, validate_dimension
 
 
 def theorem2_resolution(
@@ -35,7 +35,7 @@ def theorem2_resolution(
     room = math.sqrt(positive(delta, "delta")) - math.sqrt(oracle.delta + oracle.epsilon * reward_max)
     if room <= 0:
         raise InputError(f"delta={delta} is not above the oracle's own error; no lattice reaches it")
-    n = max(1, math.ceil(slope * lattice_radius(d, 1) / room))
+    n = max(1, math.ceil(slope * 2 * (d // 2) * ((d + 1) // 2) / (d * room)))
 
     def reached(n: int) -> bool:
         return theorem2(d, n, beta=beta, reward_max=reward_max, oracle=oracle).delta <= delta

@@ -70,9 +70,8 @@ def corner_weights(values: Array) -> Array:
     """All corner weights of L(w) = max_k ⟨w, G_k⟩: the vertices of its cells, the simplex's vertices included.
 
     Shape (m, d), distinct, in lexicographic order. One half-space intersection of {(w, t) : t ≥ ⟨w, G_k⟩, w ∈ Δ} by
-    Qhull. Objectives are first shifted and scaled to [0, 1]: a shift adds a linear function to L, a scaling of
-    objective i is the projective map w_i ↦ w_i·s_i of the simplex, and both map cells to cells; so rewards of any
-    magnitude are as well conditioned as any other.
+    Qhull. Objectives are first shifted and scaled to [0, 1], so rewards of any magnitude are as well
+    conditioned as any other.
 
     Raises CertificateError where Qhull fails; corners are never silently left out.
     """
@@ -84,10 +83,8 @@ def corner_weights(values: Array) -> Array:
     vertices = np.eye(d)
     if d == 1 or len(unique) == 1:
         return vertices
-    low = unique.min(axis=0)
-    spread = unique.max(axis=0) - low
-    spread = np.where(spread > 0, spread, spread.max())
-    unit = np.unique((unique - low) / spread, axis=0)
+    rescaled, spread = _rescaled(unique)
+    unit = np.unique(rescaled, axis=0)
 
     # Unknowns (w_1..w_{d-1}, t), w_d = 1 - sum. A row [a, b] is a·x + b <= 0; the ceiling t <= 2 makes it bounded.
     free = unit[:, :-1] - unit[:, -1:]
@@ -117,6 +114,17 @@ def corner_weights(values: Array) -> Array:
     return corners / corners.sum(axis=1, keepdims=True)
 
 
+def _rescaled(values: Array) -> tuple[Array, Array]:
+    """``values`` with every objective shifted and scaled to [0, 1], and the scales (d,).
+
+    A shift adds a linear function to the envelope, a scaling maps w_i to w_i·s_i: cells go to cells.
+    """
+    low = values.min(axis=0)
+    spread = values.max(axis=0) - low
+    spread = np.where(spread > 0, spread, spread.max() or 1.0)
+    return (values - low) / spread, spread
+
+
 def _distinct(weights: Array) -> Array:
     """Rows of ``weights`` that differ by more than rounding, in lexicographic order of the rounded rows."""
     _, first = np.unique(np.round(weights, 11) + 0.0, axis=0, return_index=True)
@@ -137,19 +145,20 @@ def essential_policies(values: Array) -> np.ndarray:
     which it is best, so it is strictly best somewhere iff it is so at their centroid.
     """
     kept = distinct_policies(values)
-    corners = corner_weights(values[kept])
-    table = scalarize(values[kept], corners)
-    touches = table >= table.max(axis=1, keepdims=True) - rounding_at(values, corners)[:, None]
+    # In units in which every objective counts alike, or a centroid would be that of the largest objective alone.
+    unit, _ = _rescaled(values[kept])
+    corners = corner_weights(unit)
+    table = scalarize(unit, corners)
+    touches = table >= table.max(axis=1, keepdims=True) - rounding_at(unit, corners)[:, None]
     centroids = touches.T @ corners / np.maximum(touches.sum(axis=0), 1)[:, None]
-    best_nowhere = ~touches.any(axis=0)
-    margins = rounding_at(values, centroids)
-    alive = ~best_nowhere
+    margins = rounding_at(unit, centroids)
+    alive = touches.any(axis=0)
     for k in range(len(kept) - 1, -1, -1):
         if not alive[k] or alive.sum() == 1:
             continue
         others = alive.copy()
         others[k] = False
-        rival = scalarize(values[kept][others], centroids[k : k + 1]).max()
-        own = scalarize(values[kept][k : k + 1], centroids[k : k + 1])[0, 0]
+        rival = scalarize(unit[others], centroids[k : k + 1]).max()
+        own = scalarize(unit[k : k + 1], centroids[k : k + 1])[0, 0]
         alive[k] = own - rival > margins[k]
     return kept[alive]

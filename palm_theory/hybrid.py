@@ -68,7 +68,8 @@ class HybridGrid:
     def round_down(self, weights: ArrayLike) -> Array:
         """The cover's point for each weight, by the rounding rule of Theorem 1's proof. Shape as given.
 
-        Scale w so that its largest coordinate is 1, round every other coordinate down to the grid, normalise.
+        Scale w so that its largest coordinate (of equals, the first) is 1, round every other coordinate down to the
+        grid, normalise.
         """
         array = validate_weights(weights)
         rows = np.atleast_2d(array)
@@ -76,5 +77,6 @@ class HybridGrid:
         values = self.values()
         # A weight already on the grid may sit an ulp below its grid value after scaling; it rounds to that value.
         index = np.searchsorted(values * (1 - TOP_TOLERANCE), scaled, side="right") - 1
-        rounded = np.where(scaled == 1.0, 1.0, values[index])
+        rounded = values[index]
+        np.put_along_axis(rounded, rows.argmax(axis=1)[:, None], 1.0, axis=1)
         return (rounded / rounded.sum(axis=1, keepdims=True)).reshape(array.shape)

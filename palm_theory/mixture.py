@@ -35,9 +35,8 @@ def best_mixture(rewards: Array, regularizers: Array, utility: Utility) -> Mixtu
     """
     import cvxpy as cp
 
-    unit = float(np.abs(rewards).max()) or 1.0
+    unit = (float(np.abs(rewards).max()) or 1.0) if utility.is_homogeneous else 1.0
     shares = cp.Variable(len(rewards), nonneg=True)
-    # Utilities here are positively homogeneous, so the program is solved for rewards of order 1.
     objective = utility.expression((rewards / unit).T @ shares) - (regularizers / unit) @ shares
     problem = cp.Problem(cp.Maximize(objective), [cp.Zero(cp.sum(shares) - 1)])
     if not problem.is_dcp():

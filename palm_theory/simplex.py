@@ -138,12 +138,13 @@ def simplex_lattice(objectives: int, n: int, *, max_points: int = MAX_POINTS) ->
 
 
 def lattice_radius(objectives: int, n: int) -> float:
-    """Covering radius of the lattice {k/n} on Δ in ‖·‖₁: 2⌊d/2⌋⌈d/2⌉/(d·n), at most d/(2n).
+    """Covering radius of the lattice {k/n} on Δ in ‖·‖₁: 2m(d−m)/(d·n) with m = min(n, ⌊d/2⌋).
 
-    Exact for n ≥ ⌊d/2⌋; for coarser lattices (d ≥ 4) an upper bound, the radius being 2(d−n)/d.
+    That is 2⌊d/2⌋⌈d/2⌉/(d·n) ≤ d/(2n) for n ≥ ⌊d/2⌋, and 2(d−n)/d for coarser lattices (docs/theory/theorem-2.md).
     """
-    d = validate_dimension(objectives)
-    return 2 * (d // 2) * ((d + 1) // 2) / (d * _validate_count(n, "n"))
+    d, n = validate_dimension(objectives), _validate_count(n, "n")
+    m = min(n, d // 2)
+    return 2 * m * (d - m) / (d * n)
 
 
 def nearest_lattice_point(weights: ArrayLike, n: int) -> Array:

@@ -119,7 +119,7 @@ class _History:
             )
 
 
-OVERSHOOT = 3
+OVERSHOOT = 5
 """Solves spent for each policy kept, where their number is limited."""
 
 
@@ -134,7 +134,7 @@ class Adaptive(Strategy):
     max_policies : at most this many policies, certified for what they give; None for no limit. Where the target needs
         more, the best subset found is kept (``selection.best_subset``).
     max_solves : at most this many solves (but the d vertices of the simplex): a budget of training runs. By default
-        3·max_policies, or no limit.
+        5·max_policies, or no limit.
     batch : corners solved at once, for parallel solves; 1 asks for the fewest. The result depends on it, not on how
         many workers there are.
     keep_all : take in every policy that helps where it was solved, not only where the target is missed: fewer solves,

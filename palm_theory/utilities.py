@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 
 class Utility(ABC):
-    """u: R^d → R, concave, non-decreasing in every coordinate, and positively homogeneous: u(c·R) = c·u(R) for c ≥ 0.
+    """u: R^d → R, concave and non-decreasing in every coordinate.
 
-    ``best_mixture`` solves for rescaled rewards, so a utility that is not homogeneous would be optimised in another unit.
+    ``is_homogeneous`` declares u(c·R) = c·u(R) for c ≥ 0; such utilities are maximised for rewards rescaled to order
+    1, which solvers like better. A utility of yours that is not homogeneous must set it to False.
     """
+
+    is_homogeneous = True
 
     @abstractmethod
     def expression(self, rewards: cp.Expression) -> cp.Expression:

@@ -118,6 +118,13 @@ def test_an_optimal_design_is_nearly_met_by_the_grid():
     assert found.size <= brute <= 1.2 * found.size
 
 
+@pytest.mark.parametrize(("delta", "top"), [(0.3, 0), (0.15, 1), (0.1, 2), (0.06, 3), (0.03, 4), (0.003, 7)])
+def test_small_designs_by_hand(delta, top):
+    """d = 2, f = 0, epsilon = 1/2: mu = 1 and alpha = 2 delta, so K = floor(log2(1/alpha)) and 2(K + 2) weights."""
+    found = cheapest_theorem1_prime(2, epsilon=0.5, delta=delta, reward_max=1.0, regularizer_max=0.0)
+    assert found.size == 2 * (top + 2)
+
+
 @pytest.mark.parametrize(
     "target",
     [

@@ -13,7 +13,8 @@ from scipy.optimize import linprog
 
 from backends.mdp import MDPBackend
 from palm_theory.audit import audit
-from palm_theory.backend import Status, solve, upper_bound_at
+from palm_theory.backend import Power, Status, solve, upper_bound_at
+from palm_theory.bounds import EXACT
 from palm_theory.certificate import Kind
 from palm_theory.errors import InputError
 from palm_theory.testing import check_conformance
@@ -213,34 +214,62 @@ def test_value_iteration_certificates_hold_against_the_exact_optimum(seed, d, be
         assert upper - solution.value.scalarize(row) <= 2 * tolerance * rough.reward_max + 1e-12
 
 
-@settings(max_examples=15)
-@given(seeds, st.sampled_from([0.9, 0.999, 0.99999]))
-def test_policy_iteration_is_exact_for_patient_agents_and_close_calls(seed, discount):
-    """Actions whose rewards differ by 1e-6 relative, in a slow chain: a stop at 'no gain above rounding' must not stop
-    at a worse policy."""
+def close_calls(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Staying put or moving on, for rewards that differ by 1e-9 .. 1e-3 relative: with a discount near 1, gains of one
+    step within rounding add up."""
     rng = rng_of(seed)
-    states = 3
-    transitions = np.zeros((states, 2, states))
-    for s in range(states):
+    transitions = np.zeros((3, 2, 3))
+    for s in range(3):
         transitions[s, 0, s] = 1.0
-        transitions[s, 1] = rng.dirichlet(np.ones(states))
-    rewards = 1 - 1e-6 * rng.random((states, 2, 1))
-    initial = rng.dirichlet(np.ones(states))
-    mdp = MDPBackend(transitions, rewards, initial, discount=discount)
-    best = max(mdp.evaluate(rule).rewards[0] for rule in all_rules(states, 2))
-    solution = solve(mdp, np.ones(1))
-    assert solution.upper_bound >= best - 1e-12 * mdp.reward_max
-    assert mdp.optimal_value(np.ones(1)) >= best - 1e-10 * mdp.reward_max
+        transitions[s, 1] = rng.dirichlet(np.full(3, 0.3))
+    rewards = 1 - 10.0 ** rng.uniform(-9, -3) * rng.random((3, 2, 1))
+    return transitions, rewards, rng.dirichlet(np.ones(3))
+
+
+@settings(max_examples=25)
+@given(
+    seeds,
+    st.sampled_from([0.9, 0.999, 0.9999, 0.99999, 0.999999]),
+    st.sampled_from(["policy-iteration", "linear-program"]),
+    st.sampled_from([0.0, 1e-4, 1.0]),
+)
+def test_claims_hold_for_patient_agents_and_close_calls(seed, discount, method, beta):
+    if beta > 0:
+        method = "policy-iteration"
+    arrays = close_calls(seed)
+    mdp = MDPBackend(*arrays, discount=discount, method=method, beta=beta)
+    w = np.ones(1)
+    solution = solve(mdp, w)
+    # With beta > 0 a rule's KL is paid too; the best deterministic rule is then only a lower bound on J*.
+    best = max(mdp.evaluate(rule).scalarize(w) for rule in all_rules(3, 2))
+    upper = upper_bound_at(solution, w, mdp.oracle_error)
+    assert upper >= best - 1e-9 * mdp.reward_max
+    assert solution.value.scalarize(w) >= best - mdp.oracle_error.delta - 1e-9 * mdp.reward_max
+    assert upper - solution.value.scalarize(w) <= 1e-6 * mdp.reward_max
+    assert (Power.OPTIMAL_VALUE in mdp.powers) == (mdp.oracle_error == EXACT) == (discount <= 0.9999)
+
+
+def test_upper_bounds_count_the_gains_that_were_not_taken():
+    """At a discount of 0.999999 policy iteration stops up to 1e-8·R_max short; its upper bound must not."""
+    short = 0.0
+    for seed in range(60):
+        mdp = MDPBackend(*close_calls(seed), discount=0.999999)
+        solution = solve(mdp, np.ones(1))
+        best = max(mdp.evaluate(rule).rewards[0] for rule in all_rules(3, 2))
+        short = max(short, (best - solution.value.rewards[0]) / mdp.reward_max)
+        assert solution.upper_bound >= best - 1e-10 * mdp.reward_max
+    assert short > 1e-9, "the instances are too easy to show anything"
 
 
 @given(
     seeds,
     st.sampled_from([1e-9, 1e9]),
     st.sampled_from([0.0, 0.3]),
-    st.sampled_from(["policy-iteration", "value-iteration"]),
+    st.sampled_from(["policy-iteration", "value-iteration", "linear-program"]),
 )
 @settings(max_examples=15)
 def test_units_scale_out(seed, unit, beta, method):
+    beta = 0.0 if method == "linear-program" else beta
     transitions, rewards, initial, reference = random_mdp_arrays(seed, d=2)
     w = rng_of(seed).dirichlet(np.ones(2))
     plain, scaled = (

@@ -134,6 +134,20 @@ def test_palm_keeps_its_promise_lazy_or_not_pruned_or_not(backend, mu, alpha, la
 
 
 @settings(max_examples=12)
+@given(seeds, st.integers(2, 4), st.booleans(), st.sampled_from([(0.1, 0.02), (0.05, 0.05)]))
+def test_palm_keeps_a_promise_that_specialists_alone_would_break(seed, d, prune, parameters):
+    """Policies best at the vertices are worth next to nothing elsewhere; generalists lie on a sphere between them."""
+    directions = rng_of(seed).dirichlet(np.ones(d), 30)
+    front = np.concatenate([np.eye(d), 0.95 * directions / np.linalg.norm(directions, axis=1, keepdims=True)])
+    backend = TableBackend(front, normalization="none")
+    promise = promise_of(backend, *parameters)
+    specialists = [backend.evaluate(row) for row in range(d)]
+    assert audit(specialists, backend, epsilon=promise.epsilon).delta > promise.delta
+    portfolio = build_portfolio(Counting(backend, open_=False), Palm(*parameters, prune=prune))
+    assert audit(portfolio, backend, epsilon=promise.epsilon).delta <= promise.delta + 1e-9
+
+
+@settings(max_examples=12)
 @given(seeds, st.integers(2, 3), st.sampled_from([0.0, 0.05, 0.5]))
 def test_lazy_palm_never_solves_more_than_the_whole_cover_and_usually_far_less(seed, d, beta):
     backend = Counting(random_bandit(seed, d=d, beta=beta))
