@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from backends.table import TableBackend
 from benchmarks.common import RESULTS, show, store
 from benchmarks.instances import INSTANCES
-from palm_theory import RandomWeights, audit, build_portfolio
+from palm_theory import Adaptive, RandomWeights, audit, build_portfolio
 
 CASES = (
     ("deep-sea-treasure", 3),
@@ -25,7 +26,6 @@ CASES = (
     ("kl-bandit-3", 20),
     ("kl-bandit-4", 60),
     ("random-mdp-3", 20),
-    ("random-mdp-4", 60),
     ("3kp20", 20),
     ("3kp40", 40),
     ("fruit-tree-5", 50),
@@ -38,6 +38,9 @@ def measure(name: str, weights: int) -> dict[str, Any]:
     """A portfolio from ``weights`` random solves, audited by samples and exactly."""
     backend = INSTANCES[name].make()
     portfolio = build_portfolio(backend, RandomWeights(weights, seed=1))
+    if INSTANCES[name].finite:
+        # J* is the best of finitely many policies, found and certified first, so that asking for it costs a lookup.
+        backend = TableBackend(build_portfolio(backend, Adaptive(0.0)).rewards)
     exact = audit(portfolio, backend).epsilon
     row: dict[str, Any] = {"instance": name, "solves": weights, "policies": len(portfolio), "exact worst gap": exact}
     for samples in (50, 1000):
