@@ -6,6 +6,7 @@ from palm_theory.backend import PolicyBackend, Power, Solution, Status
 from palm_theory.bounds import OracleError
 from palm_theory.build import build_portfolio
 from palm_theory.certificate import Certificate, Kind
+from palm_theory.planned import Planned
 from palm_theory.portfolio import Member, Portfolio
 from palm_theory.strategies import Adaptive, Palm, RandomWeights, Strategy, UniformGrid
 from palm_theory.value import Value
@@ -18,6 +19,7 @@ __all__ = [
     "Member",
     "OracleError",
     "Palm",
+    "Planned",
     "PolicyBackend",
     "Portfolio",
     "Power",

@@ -23,6 +23,7 @@ from palm_theory.backend import (
 from palm_theory.certificate import Certificate
 from palm_theory.errors import BackendError, InputError, JournalError, PalmError
 from palm_theory.journal import JOURNAL_FILE, LOCK_FILE, SOLVES_FOLDER, Journal, StoredPolicy
+from palm_theory.planned import Planned
 from palm_theory.portfolio import Portfolio
 from palm_theory.progress import BuildProgress
 from palm_theory.sandwich import MultiplicativeGap
@@ -45,7 +46,8 @@ def build_portfolio(
     Parameters
     ----------
     backend : an instance, a class (built with its defaults), or an entry-point name.
-    strategy : which weights to solve; ``Adaptive(epsilon=0.01)`` by default.
+    strategy : which weights to solve; by default ``Planned()`` where the backend has a surrogate, else
+        ``Adaptive(epsilon=0.01)``.
     path : a folder. Every finished solve is journaled there before the next is asked for, and the portfolio is saved
         there at the end. Run again after a kill, or with another strategy: what was solved is not solved again.
     executor : any ``concurrent.futures.Executor`` for the solves a strategy asks for at once. The portfolio does not
@@ -65,7 +67,8 @@ def build_portfolio(
     JournalError, ArtifactError : the folder belongs to another problem, is corrupt, in use, full or read-only.
     """
     backend = resolve_backend(backend)
-    strategy = strategy or Adaptive(epsilon=0.01)
+    if strategy is None:
+        strategy = Planned() if Power.SURROGATE in backend.powers else Adaptive(epsilon=0.01)
     if not isinstance(strategy, Strategy):
         raise InputError(f"strategy must be a Strategy such as Adaptive(epsilon=0.01), got {strategy!r}")
     if executor is not None and not isinstance(executor, Executor):
@@ -123,6 +126,7 @@ def _facts(backend: PolicyBackend, seed: int) -> Problem:
         has_reference=backend.has_reference,
         oracle_error=backend.oracle_error,
         seed=seed,
+        surrogate=backend.surrogate if Power.SURROGATE in backend.powers else None,
     )
 
 

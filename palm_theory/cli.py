@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from palm_theory.cli_build import build_app, compare_app
+from palm_theory.cli_llm import build_llm, chat_command, export_command
 from palm_theory.cli_portfolio import audit_command, conformance_command, select_command, show_command
 from palm_theory.cli_theory import bounds_command, cover_command
 from palm_theory.errors import PalmError
@@ -21,6 +22,7 @@ Examples
   palm build table scores.csv --objective quality --minimize latency --epsilon 0.01 --out portfolio
   palm select portfolio --weights quality=0.7,latency=0.3
   palm audit portfolio --epsilon 0.02
+  palm build llm --preset tiny --out runs/llm/portfolio
 \b
 Exit codes
   0  done; for audit, the target is certified
@@ -39,12 +41,15 @@ app = typer.Typer(
 )
 app.command("bounds")(bounds_command)
 app.command("cover")(cover_command)
+build_app.command("llm")(build_llm)
 app.add_typer(build_app, name="build")
 app.command("audit")(audit_command)
 app.command("select")(select_command)
 app.add_typer(compare_app, name="compare")
 app.command("show")(show_command)
 app.command("conformance")(conformance_command)
+app.command("chat")(chat_command)
+app.command("export")(export_command)
 
 
 def _print_version(wanted: bool) -> None:

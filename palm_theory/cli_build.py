@@ -49,6 +49,10 @@ StderrColumns = Annotated[
     list[str] | None, typer.Option("--stderr", help="objective=column with its standard error; repeat.")
 ]
 Samples = Annotated[int | None, typer.Option(help="Evaluations behind each standard error.")]
+RewardMax = Annotated[
+    float | None,
+    typer.Option(help="Largest value of a single evaluation, after normalisation: makes --samples intervals rigorous."),
+]
 Normalization = Annotated[
     Literal["shift", "minmax", "none"],
     typer.Option(help="How columns become rewards >= 0; see the docs of TableBackend."),
@@ -77,6 +81,7 @@ def table_backend(
     stderr: list[str] | None,
     samples: int | None,
     normalization: str,
+    reward_max: float | None = None,
 ) -> PolicyBackend:
     """The ``table`` backend of the command line's options."""
     errors = {}
@@ -95,6 +100,7 @@ def table_backend(
         stderr=errors,
         samples=samples,
         normalization=normalization,
+        reward_max=reward_max,
     )
 
 
@@ -172,6 +178,7 @@ def build_table(
     regularizer: RegularizerColumn = None,
     stderr: StderrColumns = None,
     samples: Samples = None,
+    reward_max: RewardMax = None,
     normalization: Normalization = "shift",
     strategy: StrategyOption = "adaptive",
     epsilon: Epsilon = 0.01,
@@ -191,7 +198,7 @@ def build_table(
       palm build table scores.csv --objective quality --minimize latency --name model --out portfolio
     """
     chosen = _strategy(strategy, epsilon, delta, max_policies, max_solves, mu, alpha, number, seed)
-    backend = table_backend(scores, objective, minimize, name, regularizer, stderr, samples, normalization)
+    backend = table_backend(scores, objective, minimize, name, regularizer, stderr, samples, normalization, reward_max)
     _build(backend, chosen, out, seed, as_json)
 
 

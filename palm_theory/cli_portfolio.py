@@ -35,6 +35,7 @@ def audit_command(
     regularizer: Annotated[str | None, typer.Option("--regularizer", help="As for palm build table.")] = None,
     stderr: Annotated[list[str] | None, typer.Option("--stderr", help="As for palm build table.")] = None,
     samples: Annotated[int | None, typer.Option(help="As for palm build table.")] = None,
+    reward_max: Annotated[float | None, typer.Option(help="As for palm build table.")] = None,
     normalization: Normalization = "shift",
     confidence: Annotated[float, typer.Option(help="For tables with standard errors.")] = 0.95,
     as_json: Json = False,
@@ -50,7 +51,9 @@ def audit_command(
     loaded = Portfolio.load(portfolio)
     certificate = loaded.certificate
     if against is not None:
-        backend: Any = table_backend(against, objective, minimize, name, regularizer, stderr, samples, normalization)
+        backend: Any = table_backend(
+            against, objective, minimize, name, regularizer, stderr, samples, normalization, reward_max
+        )
         if backend.objectives != loaded.objectives:
             raise InputError(f"{against} has objectives {backend.objectives}, the portfolio {loaded.objectives}")
         if tuple(backend.normalizers) != tuple(loaded.normalizers):

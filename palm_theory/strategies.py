@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from palm_theory.backend import Solution, upper_bound_at
+from palm_theory.backend import PolicyBackend, Solution, upper_bound_at
 from palm_theory.bounds import Bound, OracleError, theorem1_prime
 from palm_theory.covers import hybrid_cover, random_weights, uniform_grid
 from palm_theory.envelope import distinct_policies, essential_policies, lower_envelope, rounding_at
@@ -28,7 +28,10 @@ from palm_theory.simplex import MAX_POINTS, Array
 
 @dataclass(frozen=True)
 class Problem:
-    """The facts of a backend that a strategy may use; names as in ``PolicyBackend``. ``seed`` is the build's."""
+    """The facts of a backend that a strategy may use; names as in ``PolicyBackend``. ``seed`` is the build's.
+
+    ``surrogate`` makes the cheap backend that forecasts this one, where there is one.
+    """
 
     objectives: int
     reward_max: float
@@ -36,6 +39,7 @@ class Problem:
     has_reference: bool
     oracle_error: OracleError | None
     seed: int = 0
+    surrogate: Callable[[], PolicyBackend] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -393,7 +397,7 @@ class UniformGrid(Strategy):
     max_points: int = MAX_POINTS
 
     def construct(self, problem: Problem) -> Construction:
-        return (yield from _solve_all(problem, uniform_grid(problem.objectives, self.n, max_points=self.max_points)))
+        return (yield from solve_all(problem, uniform_grid(problem.objectives, self.n, max_points=self.max_points)))
 
 
 @dataclass(frozen=True)
@@ -405,10 +409,11 @@ class RandomWeights(Strategy):
 
     def construct(self, problem: Problem) -> Construction:
         seed = problem.seed if self.seed is None else self.seed
-        return (yield from _solve_all(problem, random_weights(problem.objectives, self.n, seed=seed)))
+        return (yield from solve_all(problem, random_weights(problem.objectives, self.n, seed=seed)))
 
 
-def _solve_all(problem: Problem, weights: Array) -> Construction:
+def solve_all(problem: Problem, weights: Array) -> Construction:
+    """Solve the given weights (n, d), independent of each other, and keep every distinct policy."""
     history = _History(problem, SolvedWeights(problem.objectives))
     history.absorb(weights, (yield Request(weights)))
     return Plan(history.distinct(), history.solved)

@@ -260,7 +260,8 @@ def _all_values(trial: _Trial) -> None:
 @_law("bad weights are refused: wrong length, negative, not summing to 1, NaN")
 def _bad_weights(trial: _Trial) -> None:
     d = len(trial.backend.objectives)
-    for bad in (np.full(d + 1, 1 / (d + 1)), np.full(d, 0.9 / d), np.full(d, np.nan), np.eye(d)[0] * 2 - 1 / max(d, 1)):
+    negative = np.append(np.full(d - 1, 2 / max(d - 1, 1)), -1.0)
+    for bad in (np.full(d + 1, 1 / (d + 1)), np.full(d, 0.9 / d), np.full(d, np.nan), negative):
         try:
             solve(trial.backend, bad)
         except ValueError:

@@ -1,0 +1,255 @@
+"""LLMBackend: LoRA adapters of one base model, trained by GRPO or RLOO, as policies of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from backends.bandit import BanditBackend
+from backends.llm.evaluation import Measured, load_measured
+from backends.llm.export import write_card
+from backends.llm.jobs import MEASURED_FILE, EvaluateJob, SampleJob, TrainJob, weights_label
+from backends.llm.planning import ForecastQuality, empirical_bandit, forecast_quality, load_samples
+from backends.llm.policies import Adapter, LLMPolicy, load_policy, policy_digest, save_policy
+from backends.llm.problem import Problem, fingerprint
+from backends.llm.prompts import bundled_held_out, bundled_prompts, read_prompts
+from backends.llm.rewards import resolve_rewards
+from backends.llm.sensitivity import Rescaled, sensitivity
+from backends.llm.settings import DEFAULT_MODEL, Chat, Evaluation, Planning, Training, preset
+from backends.llm.texts import Prompt
+from backends.llm.training import ADAPTER_FOLDER
+from backends.llm.worker import Workers, run_job
+from palm_theory.backend import PolicyBackend, Power, Solution, Status, seed_for
+from palm_theory.build import build_portfolio
+from palm_theory.errors import InputError
+from palm_theory.normalizer import Normalizer
+from palm_theory.planned import Planned
+from palm_theory.portfolio import Member, Portfolio
+from palm_theory.simplex import Array, validate_weights
+from palm_theory.strategies import Strategy
+from palm_theory.value import Value
+
+DEFAULT_REWARDS = ("brevity", "relevance", "positivity")
+DEFAULT_FOLDER = Path("runs") / "llm"
+TORCH_SEEDS = 2**31
+
+Prompts = Sequence[str] | str | Path
+
+
+class LLMBackend(PolicyBackend):
+    """maximise J_w(π) = E_x E_{y∼π(·|x)} ⟨w, r(x, y)⟩ − β·E_x KL(π(·|x)‖π_ref(·|x)) over LoRA adapters of a base model.
+
+    R(π) ∈ [0, R_max]^d and f(π) = β·KL, at sequence level, are estimated on held-out prompts and carry standard
+    errors. Training is no exact oracle: it declares no (ε₀, δ₀), and no upper bound on J*_w follows from it.
+
+    Parameters
+    ----------
+    model : π_ref, a Hugging Face id or a folder; by default the embedded SmolLM2-135M-Instruct.
+    rewards : d rewards: built-in names, ``name=MODEL`` for a reward model, ``module:function``, callables, or Rewards.
+    beta : β > 0, the price of one nat of KL, in the unit of the rewards.
+    prompts, held_out : training and evaluation prompts: a file (see ``read_prompts``) or a sequence; the bundled ones
+        by default.
+    preset : "tiny" or "default": the sizes of everything below that is not given.
+    training, evaluation, planning : see ``backends.llm.settings``.
+    system_prompt, max_new_tokens, dtype, batch_size : see ``Chat``.
+    folder : where training, evaluations and samples are kept and resumed from.
+    workers : how jobs run; by default one process with one thread.
+
+    A policy is an ``LLMPolicy``: an ``Adapter`` from ``optimize``, or a ``DecodingMixture``, ``GibbsResampling``,
+    ``Reference`` that the caller makes. Raises InputError on any bad argument, before any model is loaded.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str = DEFAULT_MODEL,
+        rewards: Sequence[Any] = DEFAULT_REWARDS,
+        beta: float = 0.05,
+        reward_max: float = 1.0,
+        prompts: Prompts | None = None,
+        held_out: Prompts | None = None,
+        preset_name: str = "default",
+        training: Training | None = None,
+        evaluation: Evaluation | None = None,
+        planning: Planning | None = None,
+        system_prompt: str | None = "Answer in one short sentence.",
+        max_new_tokens: int | None = None,
+        dtype: str = "bfloat16",
+        batch_size: int = 64,
+        seed: int = 0,
+        folder: str | Path = DEFAULT_FOLDER,
+        workers: Workers | None = None,
+    ) -> None:
+        sizes = preset(preset_name)
+        limit = max_new_tokens or sizes.max_new_tokens
+        self.problem = Problem(
+            chat=Chat(model, system_prompt, limit, dtype, batch_size),
+            rewards=resolve_rewards(rewards, limit),
+            beta=float(beta),
+            reward_max=float(reward_max),
+            prompts=_prompts(prompts, bundled_prompts()),
+            held_out=_prompts(held_out, bundled_held_out()[: sizes.held_out]),
+            training=training or sizes.training,
+            evaluation=evaluation or sizes.evaluation,
+            planning=planning or sizes.planning,
+            seed=int(seed),
+        )
+        self.folder = Path(folder)
+        self.workers = workers or Workers()
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        return self.problem.objectives
+
+    @property
+    def reward_max(self) -> float:
+        return self.problem.reward_max
+
+    @property
+    def regularizer_max(self) -> None:
+        """None: the KL of a trained adapter has no bound known beforehand."""
+
+    @property
+    def has_reference(self) -> bool:
+        """True: the base model itself has f = 0."""
+        return True
+
+    @property
+    def powers(self) -> frozenset[Power]:
+        return frozenset({Power.SURROGATE})
+
+    @property
+    def normalizers(self) -> tuple[Normalizer, ...]:
+        return tuple(reward.normalizer for reward in self.problem.rewards)
+
+    def describe(self) -> Mapping[str, Any]:
+        return {**self.problem.describe_policies(), **self.problem.describe_evaluation()}
+
+    def optimize(self, weights: Array) -> Solution:
+        """Train the adapter for ``weights``, or take it from the folder where it is finished, and measure it."""
+        job = self.training_job(weights)
+        run_job(job, self.workers, self._slots)
+        policy = self.trained_policy(job)
+        value = self.measure(policy).value()
+        write_card(Path(policy.folder), policy, self.problem, weights, value)
+        return Solution(policy, value, status=Status.TRAINED)
+
+    def training_job(self, weights: Array, warm_start: Path | None = None) -> TrainJob:
+        """The training run for ``weights``, where its files are and how it starts."""
+        w = validate_weights(weights, len(self.objectives))
+        seed = seed_for(self.problem.seed, w) % TORCH_SEEDS
+        run = {**self.problem.describe_policies(), "weights": w.tolist(), "warm_start": str(warm_start or "")}
+        folder = self.folder / "policies" / fingerprint(run)
+        return TrainJob(self.problem, folder, tuple(w.tolist()), seed, warm_start)
+
+    def trained_policy(self, job: TrainJob) -> Adapter:
+        """The policy that a finished training run left."""
+        return Adapter(self.problem.chat, str(job.folder / ADAPTER_FOLDER), weights_label(self.objectives, job.weights))
+
+    def evaluate(self, policy: Any) -> Value:
+        return self.measure(policy).value()
+
+    def measure(self, policy: LLMPolicy) -> Measured:
+        """Per-prompt measurements of a policy; kept on disk, so that asking again costs nothing."""
+        if not isinstance(policy, LLMPolicy):
+            raise InputError(f"an LLM policy is needed, got {type(policy).__name__}")
+        job = self.evaluation_job(policy)
+        run_job(job, self.workers, self._slots)
+        return load_measured(job.folder / MEASURED_FILE)
+
+    def evaluation_job(self, policy: LLMPolicy) -> EvaluateJob:
+        """The measurement of a policy, and where its result is."""
+        key = {**self.problem.describe_evaluation(), "policy": policy_digest(policy)}
+        return EvaluateJob(self.problem, self.folder / "evaluations" / fingerprint(key), policy)
+
+    def planning_samples(self) -> Array:
+        """Scored answers of the base model, rewards (X, m, d); sampled on the first call, kept in the folder."""
+        job = self.planning_job()
+        run_job(job, self.workers, self._slots)
+        return load_samples(job.folder)
+
+    def planning_job(self) -> SampleJob:
+        """The sampling of the base model, and where its result is."""
+        return SampleJob(self.problem, self.folder / "plans" / fingerprint(self.problem.describe_planning()))
+
+    def surrogate(self) -> BanditBackend:
+        """The empirical bandit of the base model's answers: it forecasts ε and δ, and costs no training."""
+        return empirical_bandit(self.problem, self.planning_samples())
+
+    def forecast_quality(self) -> ForecastQuality:
+        """How far the surrogate can be trusted."""
+        return forecast_quality(self.surrogate(), self.problem.planning.samples)
+
+    def sensitivity(self, strategy: Planned | None = None) -> list[Rescaled]:
+        """How the planned portfolio changes when one reward is halved or doubled. See ``sensitivity.sensitivity``."""
+        return sensitivity(self.planning_samples(), self.problem.beta, self.objectives, strategy or Planned())
+
+    def save_policy(self, policy: Any, folder: Path) -> None:
+        save_policy(policy, folder)
+
+    def load_policy(self, folder: Path) -> LLMPolicy:
+        return load_policy(folder, self.problem.chat.model, self.problem.rewards)
+
+    def build(self, strategy: Strategy | None, path: Path, console: Console) -> Portfolio:
+        """``build_portfolio`` with a progress bar over planning, training and evaluation, and a report on ``console``:
+        forecast, policies, who beats whom, certificate, and one prompt answered by every policy."""
+        from backends.llm.run import print_run, run
+
+        if strategy is not None and not isinstance(strategy, Planned):
+            executor = ThreadPoolExecutor(self.workers.count)
+            with executor:
+                return build_portfolio(self, strategy, path=path, executor=executor)
+        planned = strategy or Planned()
+        result = run(self, planned, path, console)
+        print_run(result, self, planned, console)
+        return result.portfolio
+
+    @staticmethod
+    def workers_for(count: int, gpus: tuple[str, ...] = ()) -> Workers:
+        """``count`` worker processes with one thread each, on ``gpus`` where there are."""
+        return Workers(count=count, gpus=gpus)
+
+    @staticmethod
+    def open_portfolio(folder: Path) -> Portfolio:
+        """A saved portfolio whose policies can generate; needs no backend. See ``chat.load_portfolio``."""
+        from backends.llm.chat import load_portfolio
+
+        return load_portfolio(folder)
+
+    @staticmethod
+    def answer(members: Sequence[Member], prompt: str, seed: int, console: Console) -> None:
+        """Print the answers of several policies to one prompt, side by side."""
+        from backends.llm.chat import answers_table, side_by_side
+
+        policies = {f"{member.name} {member.label}": member.policy for member in members}
+        answers = side_by_side(policies, [prompt], seed)
+        console.print(answers_table(prompt, {name: texts[0] for name, texts in answers.items()}))
+
+    @staticmethod
+    def export(portfolio: Path, target: Path, base_model: str | None) -> list[Path]:
+        """Adapters of a saved portfolio as folders that servers load. See ``export.export_portfolio``."""
+        from backends.llm.export import export_portfolio
+
+        return export_portfolio(portfolio, target, base_model)
+
+    def label(self, policy: Any) -> str | None:
+        return policy.name or None if isinstance(policy, Adapter) else type(policy).__name__
+
+    @property
+    def _slots(self) -> Path:
+        return self.folder / "slots"
+
+
+def _prompts(given: Prompts | None, default: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    if given is None:
+        return default
+    if isinstance(given, str | Path):
+        return read_prompts(given)
+    prompts = tuple(text if isinstance(text, Prompt) else Prompt(text) for text in given)
+    if not all(prompt.strip() for prompt in prompts):
+        raise InputError("every prompt must be non-empty text")
+    return prompts

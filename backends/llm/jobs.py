@@ -1,0 +1,121 @@
+"""The three heavy pieces of work, as picklable data that any process can run."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backends.llm.evaluation import load_measured, measure, save_measured
+from backends.llm.files import write_atomically
+from backends.llm.planning import SAMPLES_FILE, sample_base_model
+from backends.llm.policies import LLMPolicy
+from backends.llm.problem import Problem
+from backends.llm.training import Progress, is_trained, train
+
+PROGRESS_FILE = "progress.json"
+MEASURED_FILE = "measured.json"
+
+
+@dataclass(frozen=True)
+class Job(ABC):
+    """Work on ``problem`` that leaves its result in ``folder``; run again, it goes on where it stopped."""
+
+    problem: Problem
+    folder: Path
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What people see beside the progress bar."""
+
+    @property
+    def uses_all_threads(self) -> bool:
+        """Whether other jobs wait for this one, so that it may have every worker's threads."""
+        return False
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool:
+        """Whether the result is already in ``folder``."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Do it, in this process."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Note in ``folder`` how far the work is."""
+        record = {"title": self.title, "done": done, "total": total}
+        write_atomically(self.folder / PROGRESS_FILE, json.dumps(record).encode())
+
+
+@dataclass(frozen=True)
+class TrainJob(Job):
+    """Train the adapter for one weight vector."""
+
+    weights: tuple[float, ...]
+    seed: int
+    warm_start: Path | None = None
+
+    @property
+    def title(self) -> str:
+        return "train " + weights_label(self.problem.objectives, self.weights)
+
+    @property
+    def is_done(self) -> bool:
+        return is_trained(self.folder)
+
+    def run(self) -> None:
+        report: Progress = self.progress
+        train(self.problem, np.array(self.weights), self.folder, self.seed, report, self.warm_start)
+
+
+@dataclass(frozen=True)
+class EvaluateJob(Job):
+    """Measure a policy on the held-out prompts."""
+
+    policy: LLMPolicy
+
+    @property
+    def title(self) -> str:
+        return f"evaluate {type(self.policy).__name__}"
+
+    @property
+    def is_done(self) -> bool:
+        return (self.folder / MEASURED_FILE).is_file()
+
+    def run(self) -> None:
+        self.progress(0, 1)
+        save_measured(measure(self.problem, self.policy), self.folder / MEASURED_FILE)
+        # Read back before it is called done: a result that cannot be read is found here, not in a later run.
+        load_measured(self.folder / MEASURED_FILE)
+        self.progress(1, 1)
+
+
+@dataclass(frozen=True)
+class SampleJob(Job):
+    """Sample and score the base model for planning."""
+
+    @property
+    def title(self) -> str:
+        return "plan: sample the base model"
+
+    @property
+    def uses_all_threads(self) -> bool:
+        return True
+
+    @property
+    def is_done(self) -> bool:
+        return (self.folder / SAMPLES_FILE).is_file()
+
+    def run(self) -> None:
+        sample_base_model(self.problem, self.folder, self.progress)
+
+
+def weights_label(objectives: tuple[str, ...], weights: tuple[float, ...]) -> str:
+    """Weights for people: ``brevity .70 + positivity .30``."""
+    parts = [f"{name} {w:.2f}" for name, w in zip(objectives, weights, strict=True) if w > 0]
+    return " + ".join(parts)

@@ -1,0 +1,22 @@
+"""Ways to realise a policy. To the core all are alike: the same evaluation, the same audit, the same select."""
+
+from backends.llm.policies.adapter import Adapter, Reference
+from backends.llm.policies.base import LLMPolicy, Replies, Session
+from backends.llm.policies.gibbs import GibbsResampling
+from backends.llm.policies.mixture import DecodingMixture
+from backends.llm.policies.soup import make_soup
+from backends.llm.policies.store import load_policy, policy_digest, save_policy
+
+__all__ = [
+    "Adapter",
+    "DecodingMixture",
+    "GibbsResampling",
+    "LLMPolicy",
+    "Reference",
+    "Replies",
+    "Session",
+    "load_policy",
+    "make_soup",
+    "policy_digest",
+    "save_policy",
+]

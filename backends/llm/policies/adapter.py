@@ -1,0 +1,111 @@
+"""A trained LoRA adapter on the base model, and the base model itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backends.llm.policies.base import LLMPolicy, TokenSession
+from backends.llm.sampling import Tokens, next_token_logprobs, sample_tokens
+from backends.llm.settings import Chat
+from palm_theory.errors import ArtifactError
+from palm_theory.simplex import Array
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Reference(LLMPolicy):
+    """π_ref: the base model without an adapter; f(π_ref) = 0."""
+
+    def open(self) -> TokenSession:
+        return ReferenceSession(self.chat)
+
+
+@dataclass(frozen=True)
+class Adapter(LLMPolicy):
+    """The base model with the PEFT adapter in ``folder`` (adapter_config.json, adapter_model.safetensors).
+
+    ``name`` is for people: the weights it was trained for, say.
+    """
+
+    folder: str
+    name: str = ""
+
+    def open(self) -> TokenSession:
+        return AdapterSession(self.chat, self.folder)
+
+
+class PlainSession(TokenSession):
+    """One causal model in memory, sampled and scored as it is."""
+
+    def sample(self, prompts: Sequence[Tokens], generations: int, seed: int) -> list[list[Tokens]]:
+        return sample_tokens(self.model, self.tokenizer, prompts, generations, self.chat, seed)
+
+    def logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
+        return next_token_logprobs(self.model, prompts, answers, self.tokenizer.pad_token_id)
+
+
+class ReferenceSession(PlainSession):
+    """The base model in memory."""
+
+    def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> tuple[Array, Array]:
+        """Zero: π is π_ref."""
+        nothing = np.zeros((len(prompts), len(answers[0])))
+        return nothing, nothing
+
+    def reference_logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
+        return self.logprobs(prompts, answers)
+
+
+class AdapterSession(PlainSession):
+    """The base model with one adapter in memory; the reference is the same model with the adapter off."""
+
+    def __init__(self, chat: Chat, folder: str) -> None:
+        super().__init__(chat)
+        self.model = attach_adapters(self.model, chat, {"default": folder})
+
+    def reference_logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
+        with self.model.disable_adapter():
+            return self.logprobs(prompts, answers)
+
+
+def attach_adapters(model: Any, chat: Chat, folders: dict[str, str]) -> Any:
+    """The base model with one or more named adapters, the first active. Raises ArtifactError where one does not fit."""
+    from peft import PeftModel
+
+    wrapped = None
+    for name, folder in folders.items():
+        check_adapter(folder, chat.model)
+        try:
+            if wrapped is None:
+                wrapped = PeftModel.from_pretrained(model, folder, adapter_name=name)
+            else:
+                wrapped.load_adapter(folder, adapter_name=name)
+        except Exception as error:  # safetensors, torch and peft each have their own types
+            reason = str(error).strip().splitlines()[0]
+            raise ArtifactError(f"the adapter in {folder} does not fit the model {chat.model!r}: {reason}") from error
+    assert wrapped is not None
+    return wrapped.eval()
+
+
+def check_adapter(folder: str | Path, model: str) -> None:
+    """Raise ArtifactError unless ``folder`` holds a LoRA adapter trained on ``model``."""
+    folder = Path(folder)
+    missing = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise ArtifactError(f"the adapter folder {folder} has no {missing[0]}")
+    try:
+        base = json.loads((folder / CONFIG_FILE).read_text())["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{folder / CONFIG_FILE} is corrupt: {error}") from error
+    if base != model:
+        raise ArtifactError(
+            f"the adapter in {folder} was trained on {base!r}, not on {model!r}; open it with that model"
+        )

@@ -1,0 +1,135 @@
+"""The one interface of all LLM policies: generate, and replies with what an evaluation needs."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backends.llm.models import end_tokens, load_model, load_tokenizer
+from backends.llm.sampling import Tokens, gather_logprobs, prompt_tokens, to_completion
+from backends.llm.settings import Chat
+from backends.llm.texts import Completion
+from palm_theory.simplex import Array
+
+SCORING_BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Replies:
+    """A policy's replies to N prompts, n each, with what their expectation needs.
+
+    ``probabilities`` (N, n), rows summing to 1, weigh each reply in the policy's expectation: 1/n where replies are
+    samples of the policy. ``divergence`` (N,) estimates KL(π(·|x)‖π_ref(·|x)) at sequence level, in nats: the k1
+    estimator Σ_t log π/π_ref, unbiased. ``divergence_check`` (N,) estimates the same number by k3 at every token,
+    Σ_t (π_ref/π − 1 − log π_ref/π), unbiased too by the chain rule and never negative, or None where the policy has no
+    density to compute.
+    """
+
+    completions: list[list[Completion]]
+    probabilities: Array
+    divergence: Array
+    divergence_check: Array | None
+
+
+class Session(ABC):
+    """A policy with its model in memory: for many calls in a row."""
+
+    @abstractmethod
+    def generate(self, prompts: Sequence[str], generations: int = 1, seed: int = 0) -> list[list[Completion]]:
+        """``generations`` completions of each prompt, drawn from the policy; equal seeds give equal texts."""
+
+    @abstractmethod
+    def replies(self, prompts: Sequence[str], generations: int, seed: int) -> Replies:
+        """Completions with their weights and the policy's KL from the base model."""
+
+
+@dataclass(frozen=True)
+class LLMPolicy(ABC):
+    """π(y|x) of one policy: plain data, picklable; models are loaded when it is opened."""
+
+    chat: Chat
+
+    @abstractmethod
+    def open(self) -> Session:
+        """Load what the policy needs. Raises InputError or ArtifactError where that cannot be done."""
+
+    def generate(self, prompts: Sequence[str], generations: int = 1, seed: int = 0) -> list[list[Completion]]:
+        """``generations`` completions of each prompt. To generate often, ``open()`` once."""
+        return self.open().generate(prompts, generations, seed)
+
+
+class TokenSession(Session):
+    """A session of a policy that samples token by token and can score what it sampled.
+
+    Subclasses say how to sample and how probable every next token is.
+    """
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+        self.tokenizer = load_tokenizer(chat.model)
+        self.model: Any = load_model(chat)
+        self.ends = end_tokens(self.model, self.tokenizer)
+
+    @abstractmethod
+    def sample(self, prompts: Sequence[Tokens], generations: int, seed: int) -> list[list[Tokens]]:
+        """Completion tokens for each prompt."""
+
+    @abstractmethod
+    def logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
+        """The policy's log-probabilities of every next token, float32 (B, T, V)."""
+
+    @abstractmethod
+    def reference_logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
+        """The base model's log-probabilities of every next token, float32 (B, T, V)."""
+
+    def generate(self, prompts: Sequence[str], generations: int = 1, seed: int = 0) -> list[list[Completion]]:
+        tokens = [prompt_tokens(self.tokenizer, prompt, self.chat.system_prompt) for prompt in prompts]
+        return self._texts(self.sample(tokens, generations, seed))
+
+    def replies(self, prompts: Sequence[str], generations: int, seed: int) -> Replies:
+        tokens = [prompt_tokens(self.tokenizer, prompt, self.chat.system_prompt) for prompt in prompts]
+        answers = self.sample(tokens, generations, seed)
+        first, third = self.divergences(tokens, answers)
+        uniform = np.full(first.shape, 1 / generations)
+        return Replies(self._texts(answers), uniform, first.mean(axis=1), third.mean(axis=1))
+
+    def _texts(self, answers: list[list[Tokens]]) -> list[list[Completion]]:
+        return [[to_completion(self.tokenizer, row, self.ends) for row in rows] for rows in answers]
+
+    def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> tuple[Array, Array]:
+        """The k1 and k3 estimates of the KL that each completion gives, summed over its tokens, both (N, n)."""
+        import torch
+
+        pairs = [(prompt, row) for prompt, rows in zip(prompts, answers, strict=True) for row in rows]
+        totals: list[tuple[float, float]] = []
+        with torch.no_grad(), in_float32(self.model):
+            for start in range(0, len(pairs), SCORING_BATCH):
+                before, rows = zip(*pairs[start : start + SCORING_BATCH], strict=True)
+                ours = gather_logprobs(self.logprobs(before, rows), rows)
+                base = gather_logprobs(self.reference_logprobs(before, rows), rows)
+                ratios = [a.double() - b.double() for a, b in zip(ours, base, strict=True)]
+                totals.extend((float(u.sum()), float((torch.expm1(-u) + u).sum())) for u in ratios)
+        first, third = np.array(totals).reshape(len(prompts), -1, 2).transpose(2, 0, 1)
+        return first, third
+
+
+@contextlib.contextmanager
+def in_float32(model: Any) -> Iterator[None]:
+    """Hold a model's weights in float32, and put their own types back after: bfloat16 log-probabilities of a sequence
+    depend on the batch they are computed in. The way there and back is exact."""
+    import torch
+
+    tensors = [t for t in (*model.parameters(), *model.buffers()) if t.is_floating_point() and t.dtype != torch.float32]
+    types = [tensor.dtype for tensor in tensors]
+    for tensor in tensors:
+        tensor.data = tensor.data.float()
+    try:
+        yield
+    finally:
+        for tensor, dtype in zip(tensors, types, strict=True):
+            tensor.data = tensor.data.to(dtype)

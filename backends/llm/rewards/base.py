@@ -1,0 +1,88 @@
+"""What a reward is, and the checks that every score goes through."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backends.llm.texts import as_completion
+from palm_theory.errors import BackendError, InputError
+from palm_theory.normalizer import IDENTITY, Normalizer
+from palm_theory.simplex import Array
+
+Measure = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+"""The one signature of a reward function: (prompts, completions), each (n,), to n floats. Prompts are ``Prompt`` and
+completions ``Completion`` objects: strings with a few facts attached."""
+
+EXCERPT = 200
+
+
+@dataclass(frozen=True)
+class Reward:
+    """r(x, y) = normalizer(measure(x, y)), in [0, R_max]: one objective of the portfolio.
+
+    ``measure`` is any callable of the signature ``Measure``; ``normalizer`` maps its measurements to rewards.
+    Raises InputError on an empty name or a measure that cannot be called.
+    """
+
+    name: str
+    measure: Measure
+    normalizer: Normalizer = IDENTITY
+
+    def __post_init__(self) -> None:
+        if not self.name or not isinstance(self.name, str):
+            raise InputError(f"a reward needs a non-empty name, got {self.name!r}")
+        if not callable(self.measure):
+            raise InputError(f"the reward {self.name!r} must be a callable (prompts, completions) -> list of floats")
+
+
+def score(reward: Reward, prompts: Sequence[str], completions: Sequence[str], reward_max: float) -> Array:
+    """Rewards of n prompt–completion pairs, shape (n,), each in [0, R_max].
+
+    Raises BackendError, naming the reward and the offending text, where the function raises, returns a wrong number
+    of values, NaN, infinity, or a value that the normaliser does not bring into [0, R_max].
+    """
+    answers = [as_completion(text) for text in completions]
+    try:
+        measured = list(reward.measure(list(prompts), answers))
+    except InputError:
+        raise
+    except Exception as error:
+        raise BackendError(f"the reward {reward.name!r} raised {type(error).__name__}: {error}") from error
+    if len(measured) != len(answers):
+        raise BackendError(
+            f"the reward {reward.name!r} returned {len(measured)} values for {len(answers)} completions; it must "
+            "return one float a completion"
+        )
+    try:
+        rewards = reward.normalizer.apply(measured)
+    except (TypeError, ValueError) as error:
+        raise BackendError(f"the reward {reward.name!r} must return floats: {error}") from error
+    # A reward at the edge of its range may leave it by rounding in the normaliser.
+    edge = 1e-6 * reward_max
+    with np.errstate(invalid="ignore"):
+        wrong = ~((rewards >= -edge) & (rewards <= reward_max + edge))
+    if rewards.shape != (len(answers),) or wrong.any():
+        bad = int(np.argmax(wrong)) if rewards.shape == (len(answers),) else 0
+        raise BackendError(
+            f"the reward {reward.name!r} gave {np.ravel(rewards)[bad]} (measured {measured[bad]}) where it must lie in "
+            f"[0, {reward_max}]; prompt: {str(prompts[bad])[:EXCERPT]!r}; completion: {str(answers[bad])[:EXCERPT]!r}"
+        )
+    return np.clip(rewards, 0.0, reward_max)
+
+
+def reward_parameters(reward: Reward) -> Mapping[str, Any]:
+    """What identifies a reward, as plain data: name, the function's import path, its settings, the normaliser."""
+    measure = reward.measure
+    kind = measure if hasattr(measure, "__qualname__") else type(measure)
+    settings = dataclasses.asdict(measure) if dataclasses.is_dataclass(type(measure)) else {}  # type: ignore[arg-type]
+    return {
+        "name": reward.name,
+        "measure": f"{kind.__module__}.{kind.__qualname__}",
+        "settings": settings,
+        "normalizer": reward.normalizer.to_dict(),
+    }

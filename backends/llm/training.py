@@ -1,0 +1,172 @@
+"""Training one policy: a LoRA adapter that maximises J_w, resumable from its last whole checkpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backends.llm.files import write_atomically
+from backends.llm.models import end_tokens, load_model, load_tokenizer
+from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, check_adapter
+from backends.llm.problem import Problem
+from backends.llm.rewards import Reward, score
+from backends.llm.sampling import to_completion, training_prompt
+from palm_theory.errors import ArtifactError
+from palm_theory.simplex import Array
+
+ADAPTER_FOLDER = "adapter"
+CHECKPOINT_FOLDER = "checkpoints"
+REPORT_FILE = "trained.json"
+
+Progress = Callable[[int, int], None]
+
+
+def train(
+    problem: Problem, weights: Array, folder: Path, seed: int, progress: Progress, warm_start: Path | None = None
+) -> None:
+    """Train to ``problem.training.steps`` updates, from the last checkpoint in ``folder`` if there is one.
+
+    Leaves ``folder``/adapter (PEFT layout) and trained.json, written last, with the training log; checkpoints of a
+    finished run are deleted. ``warm_start`` is a PEFT folder whose adapter weights are the starting point; the
+    reference of the KL term stays the base model.
+    """
+    trainer = make_trainer(problem, weights, folder / CHECKPOINT_FOLDER, seed, warm_start)
+    trainer.add_callback(_progress_callback(progress))
+    checkpoint = last_checkpoint(folder / CHECKPOINT_FOLDER)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    _save_adapter(trainer.model, problem.chat.model, folder / ADAPTER_FOLDER)
+    report = {"weights": weights.tolist(), "seed": seed, "log": trainer.state.log_history}
+    write_atomically(folder / REPORT_FILE, json.dumps(report).encode())
+    shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether ``train`` finished in this folder."""
+    return (folder / REPORT_FILE).is_file() and (folder / ADAPTER_FOLDER / WEIGHTS_FILE).is_file()
+
+
+def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int, warm_start: Path | None = None) -> Any:
+    """The trainer of one policy, ready to run. The base model is the KL reference, warm start or not."""
+    import transformers
+    from datasets import Dataset
+    from transformers import PrinterCallback
+
+    from backends.llm.trainers import trainer_class, trainer_config
+
+    transformers.logging.set_verbosity_error()
+    chat = problem.chat
+    tokenizer, model = load_tokenizer(chat.model), load_model(chat)
+    used = [(reward, float(w)) for reward, w in zip(problem.rewards, weights, strict=True) if w > 0]
+    ends = end_tokens(model, tokenizer)
+    config = trainer_config(
+        problem.training,
+        weights=[w for _, w in used],
+        beta=problem.beta,
+        max_new_tokens=chat.max_new_tokens,
+        seed=seed,
+        folder=folder,
+        bf16=chat.dtype == "bfloat16",
+    )
+    order = _prompt_order(len(problem.prompts), problem.training.steps * problem.training.prompts_per_step, seed)
+    rendered = [training_prompt(tokenizer, prompt, chat.system_prompt) for prompt in problem.prompts]
+    rows = {"prompt": [rendered[i] for i in order], "index": order}
+    # A PeftModel with trained weights would be cloned by TRL as the reference, so the trainer gets the bare base model
+    # and a fresh adapter, into which the warm start is loaded afterwards.
+    trainer = trainer_class(problem.training)(
+        model=model,
+        args=config,  # type: ignore[arg-type]
+        reward_funcs=[_for_trl(problem, reward, tokenizer, ends) for reward, _ in used],
+        train_dataset=Dataset.from_dict(rows),
+        processing_class=tokenizer,
+        peft_config=_lora(problem),
+    )
+    trainer.remove_callback(PrinterCallback)  # every number it prints is in trained.json
+    if warm_start is not None:
+        _load_weights(trainer.model, warm_start, chat.model)
+    return trainer
+
+
+def _prompt_order(count: int, needed: int, seed: int) -> list[int]:
+    """Indices of prompts for the whole run, one shuffle after another. TRL's own shuffling starts anew when a run is
+    resumed after its first pass, which would give other prompts than an uninterrupted run."""
+    rng = np.random.default_rng(seed)
+    passes = [rng.permutation(count) for _ in range(-(-needed // count))]
+    return [int(i) for i in np.concatenate(passes)[:needed]]
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end: trainer_state.json is the last file of one."""
+    whole = []
+    for path in folder.glob("checkpoint-*"):
+        try:
+            whole.append((json.loads((path / "trainer_state.json").read_text())["global_step"], path))
+        except (OSError, ValueError, KeyError):
+            continue
+    return max(whole)[1] if whole else None
+
+
+def _lora(problem: Problem) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=problem.training.lora_rank,
+        lora_alpha=problem.training.lora_alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _for_trl(problem: Problem, reward: Reward, tokenizer: Any, ends: list[int]) -> Any:
+    """A reward as TRL calls it, on the same texts and with the same checks as in evaluation."""
+
+    def call(completion_ids: list[list[int]], index: list[int], **_: Any) -> list[float]:
+        prompts = [problem.prompts[i] for i in index]
+        completions = [to_completion(tokenizer, row, ends) for row in completion_ids]
+        return score(reward, prompts, completions, problem.reward_max).tolist()
+
+    call.__name__ = reward.name
+    return call
+
+
+def _load_weights(model: Any, folder: Path, base: str) -> None:
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    check_adapter(folder, base)
+    try:
+        loaded = set_peft_model_state_dict(model, load_file(folder / WEIGHTS_FILE))
+    except RuntimeError as error:
+        raise ArtifactError(f"the warm start in {folder} has another rank or other layers: {error}") from error
+    if loaded.unexpected_keys:
+        raise ArtifactError(f"the warm start in {folder} has other layers, {loaded.unexpected_keys[0]} for one")
+
+
+def _save_adapter(model: Any, base: str, folder: Path) -> None:
+    """Write the PEFT folder, the configuration last, naming the base model as the user named it."""
+    temporary = folder.with_name(f".{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.peft_config["default"].base_model_name_or_path = base
+    model.save_pretrained(temporary, save_embedding_layers=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (WEIGHTS_FILE, CONFIG_FILE):
+        write_atomically(folder / name, (temporary / name).read_bytes())
+    shutil.rmtree(temporary)
+
+
+def _progress_callback(progress: Progress) -> Any:
+    from transformers import TrainerCallback
+
+    class Report(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            progress(state.global_step, state.max_steps)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            progress(state.global_step, state.max_steps)
+
+    return Report()

@@ -1,0 +1,201 @@
+"""Running a job in a process of its own (``child.py``), with its own threads and GPU, retried and resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from backends.llm.jobs import Job
+from palm_theory.errors import ArtifactError, BackendError, InputError, PalmError
+from palm_theory.storage import explained_disk_errors
+
+ERROR_FILE = "error.json"
+LOG_FILE = "log.txt"
+LOCK_FILE = ".lock"
+LOG_TAIL = 12
+POLL_SECONDS = 0.2
+FULL_BELOW = 2**20
+"""A disk with fewer free bytes counts as full when something fails on it."""
+
+# glibc gives freed tensors back to the system at once unless told otherwise, which costs a third of a training step.
+WORKER_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "passive",
+    "TOKENIZERS_PARALLELISM": "false",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "20000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How jobs run: ``count`` at once on this machine, ``threads`` CPU threads each, worker i on GPU ``gpus[i]``.
+
+    A job that dies is started again up to ``retries`` times and goes on from its last checkpoint. ``isolated`` False
+    runs jobs in the calling process instead, one at a time: for debugging, and for rewards that cannot be pickled.
+    """
+
+    count: int = 1
+    threads: int = 1
+    gpus: tuple[str, ...] = ()
+    retries: int = 1
+    isolated: bool = True
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.threads < 1 or self.retries < 0:
+            raise InputError(
+                f"workers and threads must be >= 1 and retries >= 0, got {self.count}, {self.threads}, {self.retries}"
+            )
+        if self.gpus and len(self.gpus) < self.count:
+            raise InputError(f"{self.count} workers need as many GPU ids, got {', '.join(self.gpus)}")
+
+
+def run_job(job: Job, workers: Workers, slots: Path) -> None:
+    """Run ``job`` unless its result is there. Callers in other threads and processes share ``workers.count`` slots.
+
+    Raises the job's own PalmError, or BackendError where its process died more than ``retries`` times. Nothing
+    finished is lost: calling again goes on from the last checkpoint.
+    """
+    if job.is_done:
+        return
+    with explained_disk_errors(job.folder):
+        job.folder.mkdir(parents=True, exist_ok=True)
+        slots.mkdir(parents=True, exist_ok=True)
+    with FileLock(job.folder / LOCK_FILE), _slot(slots, workers.count) as slot:
+        if job.is_done:
+            return
+        if not workers.isolated:
+            with explained_failures(job):
+                job.run()
+            return
+        payload = _pickled(job)
+        environment = _environment(workers, slot, workers.count if job.uses_all_threads else 1)
+        for attempt in range(workers.retries + 1):
+            (job.folder / ERROR_FILE).unlink(missing_ok=True)
+            code = _run_child(payload, environment, job.folder / LOG_FILE)
+            if job.is_done:
+                return
+            _raise_reported(job.folder)
+            if attempt == workers.retries:
+                raise BackendError(_death_text(job, code, attempt + 1))
+
+
+@contextlib.contextmanager
+def _slot(folder: Path, count: int) -> Iterator[int]:
+    """Wait for one of ``count`` slots, shared between processes, and hold it."""
+    while True:
+        for slot in range(count):
+            lock = FileLock(folder / f"slot{slot}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                yield slot
+                return
+            finally:
+                lock.release()
+        time.sleep(POLL_SECONDS)
+
+
+def _pickled(job: Job) -> bytes:
+    try:
+        data = pickle.dumps(job)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"this problem cannot be sent to a worker process ({error}); define your reward at the top of a module "
+            "that can be imported, or run with isolated=False"
+        ) from None
+    for reward in job.problem.rewards:
+        if getattr(reward.measure, "__module__", None) == "__main__":
+            raise InputError(
+                f"the reward {reward.name!r} is defined in the script that runs, where a worker process cannot import "
+                "it; move it to a module of its own, or run with isolated=False"
+            )
+    return data
+
+
+def _environment(workers: Workers, slot: int, shares: int) -> dict[str, str]:
+    environment = {**os.environ, **WORKER_ENVIRONMENT}
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environment[name] = str(workers.threads * shares)
+    if workers.gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = workers.gpus[slot]
+    paths = [path for path in sys.path if path] + [os.getcwd()]
+    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    return environment
+
+
+def _run_child(payload: bytes, environment: dict[str, str], log: Path) -> int:
+    with explained_disk_errors(log), log.open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "backends.llm.child"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        try:
+            assert child.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.write(payload)
+                child.stdin.flush()
+            return child.wait()
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+
+
+def _raise_reported(folder: Path) -> None:
+    """Raise the error that the child described, if it lived to describe one."""
+    path = folder / ERROR_FILE
+    if not path.exists():
+        return
+    try:
+        report = json.loads(path.read_text())
+        kind = {cls.__name__: cls for cls in (InputError, ArtifactError)}.get(report["type"], BackendError)
+        message = str(report["message"])
+    except (ValueError, KeyError, TypeError):
+        return
+    raise kind(message)
+
+
+def _death_text(job: Job, code: int, times: int) -> str:
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    log = job.folder / LOG_FILE
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL:]) if log.exists() else ""
+    return (
+        f"the process of '{job.title}' ended with {how}, {times} time(s); what is finished is kept, run again to go on "
+        f"from the last checkpoint. The end of {log}:\n{tail}"
+    )
+
+
+@contextlib.contextmanager
+def explained_failures(job: Job) -> Iterator[None]:
+    """Turn an error on a full disk into an ArtifactError; other errors pass. Libraries that write files in C++ report
+    a full disk in ways that do not name it, so the disk itself is asked."""
+    try:
+        yield
+    except PalmError:
+        raise
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT) or shutil.disk_usage(job.folder).free < FULL_BELOW:
+            raise ArtifactError(
+                f"no room left on the disk of {job.folder} while running '{job.title}'; what is finished is kept, free "
+                "the disk and run again"
+            ) from error
+        raise

@@ -1,0 +1,128 @@
+"""``palm build llm``, ``palm chat`` and ``palm export``: language models, through whatever backend is installed as llm.
+
+The backend is reached by its entry point, so that no command loads its libraries before they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from palm_theory.backend import backend_class
+from palm_theory.cli_portfolio import parse_weights
+from palm_theory.planned import Planned
+from palm_theory.strategies import RandomWeights, Strategy, UniformGrid
+
+Saved = Annotated[Path, typer.Argument(help="A portfolio's folder.")]
+
+
+def _llm() -> Any:
+    return backend_class("llm")
+
+
+def build_llm(
+    model: Annotated[
+        str | None, typer.Option(help="Hugging Face id or folder. Default: the embedded SmolLM2-135M-Instruct.")
+    ] = None,
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reward",
+            help="Repeat: brevity, relevance, positivity, safety, readability, correctness; name=MODEL for a reward "
+            "model; module:function for your own. Default: the first three.",
+        ),
+    ] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Training prompts, one a line or .jsonl.")] = None,
+    held_out: Annotated[Path | None, typer.Option(help="Evaluation prompts, one a line or .jsonl.")] = None,
+    beta: Annotated[float, typer.Option(help="β > 0, the price of one nat of KL from the base model.")] = 0.05,
+    preset: Annotated[str, typer.Option(help="tiny: under 3 minutes on two cores; default: under 15.")] = "default",
+    strategy: Annotated[
+        Literal["planned", "uniform", "random"], typer.Option(help="How weights are chosen.")
+    ] = "planned",
+    epsilon: Annotated[float, typer.Option(help="planned: stop where the forecast gap is at most this.")] = 0.05,
+    max_policies: Annotated[
+        int | None, typer.Option("--max-policies", "-k", help="planned: fine-tunes at most. Default: objectives + 1.")
+    ] = None,
+    number: Annotated[int, typer.Option("--number", "-n", help="uniform: n of the lattice; random: how many.")] = 2,
+    workers: Annotated[int, typer.Option(help="Training processes at once; 0 for one a GPU, or one a core.")] = 0,
+    gpu: Annotated[list[str] | None, typer.Option("--gpu", help="GPU id of each worker; repeat.")] = None,
+    runs: Annotated[Path, typer.Option(help="Where samples, checkpoints and evaluations are kept.")] = Path("runs/llm"),
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the portfolio. Default: RUNS/portfolio.")] = None,
+) -> None:
+    """LoRA adapters of a language model: forecast, train, measure, certify.
+
+    Killed, it goes on where it stopped: run the same command again.
+
+    \b
+      palm build llm --preset tiny
+      palm build llm --model Qwen/Qwen2.5-3B-Instruct --reward brevity --reward helpful=REWARD_MODEL --gpu 0 --gpu 1
+    """
+    make = _llm()
+    options = {} if model is None else {"model": model}
+    backend = make(
+        **options,
+        **({"rewards": reward} if reward else {}),
+        prompts=prompts,
+        held_out=held_out,
+        beta=beta,
+        preset_name=preset,
+        seed=seed,
+        folder=runs,
+        workers=make.workers_for(workers or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ())),
+    )
+    target = out or runs / "portfolio"
+    backend.build(_strategy(strategy, epsilon, max_policies, number, seed), target, Console())
+    typer.echo(f"saved in {target}")
+
+
+def _strategy(name: str, epsilon: float, max_policies: int | None, number: int, seed: int) -> Strategy:
+    if name == "planned":
+        return Planned(epsilon, max_policies)
+    return UniformGrid(number) if name == "uniform" else RandomWeights(number, seed)
+
+
+def chat_command(
+    portfolio: Saved,
+    weights: Annotated[
+        str | None, typer.Option("--weights", "-w", help="name=weight,…: the policy for these. Default: all policies.")
+    ] = None,
+    prompt: Annotated[list[str] | None, typer.Option("--prompt", "-p", help="Ask this and stop; repeat.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+) -> None:
+    """Talk to the policy that serves your weights, or to all policies side by side.
+
+    \b
+      palm chat portfolio --weights brevity=.7,positivity=.3
+      palm chat portfolio --prompt "Why is the sky blue?"
+    """
+    llm = _llm()
+    loaded = llm.open_portfolio(portfolio)
+    members = list(loaded) if weights is None else [loaded.select(parse_weights(weights))]
+    questions = iter(prompt) if prompt else iter(lambda: typer.prompt("you", prompt_suffix="> "), "")
+    try:
+        for number, question in enumerate(questions):
+            llm.answer(members, question, seed + number, Console())
+    except typer.Abort:
+        typer.echo("")
+
+
+def export_command(
+    portfolio: Saved,
+    out: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    base_model: Annotated[
+        str | None, typer.Option(help="The id or path by which your server knows the base model.")
+    ] = None,
+) -> None:
+    """One PEFT folder a policy, as peft, transformers and vLLM load them.
+
+    \b
+      palm export runs/llm/portfolio adapters --base-model HuggingFaceTB/SmolLM2-135M-Instruct
+      vllm serve HuggingFaceTB/SmolLM2-135M-Instruct --enable-lora --lora-modules p00=adapters/p00
+    """
+    for folder in _llm().export(portfolio, out, base_model):
+        typer.echo(str(folder))
