@@ -62,6 +62,7 @@ class Plan:
 
 
 Construction = Generator[Request, Sequence[Solution], Plan]
+Search = Generator[Request, Sequence[Solution], None]
 
 
 class Strategy(ABC):
@@ -138,8 +139,10 @@ class Adaptive(Strategy):
         more, the best subset found is kept (``selection.best_subset``).
     max_solves : at most this many solves (but the d vertices of the simplex): a budget of training runs. By default
         5·max_policies, or no limit.
-    batch : corners solved at once, for parallel solves. None: 1, and at the target (0, 0), where every corner must be
-        solved anyway, all of them. The result depends on it, not on how many workers there are.
+    batch : corners solved at once, for parallel solves; 1 asks for the fewest. The result depends on it, not on how
+        many workers there are.
+    keep_all : take in every policy that helps where it was solved, not only where the target is missed: fewer solves,
+        more policies. For oracles that cost more than a place in the portfolio; ``Portfolio.prune`` makes it smaller.
 
     Corners that the sandwich settles are not solved. Raises CertificateError where solves give no upper bound on J*.
     """
@@ -148,7 +151,8 @@ class Adaptive(Strategy):
     delta: float = 0.0
     max_policies: int | None = None
     max_solves: int | None = None
-    batch: int | None = None
+    batch: int = 1
+    keep_all: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.epsilon < 1:
@@ -157,39 +161,66 @@ class Adaptive(Strategy):
             raise InputError(f"delta must be finite and >= 0, got {self.delta}")
         for name in ("max_policies", "max_solves", "batch"):
             number = getattr(self, name)
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-                raise InputError(f"{name} must be None or an integer >= 1, got {number!r}")
+            if number is None and name != "batch":
+                continue
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                none = "" if name == "batch" else "None or "
+                raise InputError(f"{name} must be {none}an integer >= 1, got {number!r}")
 
     def construct(self, problem: Problem) -> Construction:
         target = Target(self.epsilon, self.delta)
         everything = self.epsilon == self.delta == 0 and self.max_policies is self.max_solves is None
-        history = _History(problem, SolvedWeights(problem.objectives, hull=not everything))
+        history = _History(problem, SolvedWeights(problem.objectives))
         vertices = np.eye(problem.objectives)
         history.absorb(vertices, (yield Request(vertices)))
         history.require_bounds("Adaptive")
         members = [int(k) for k in distinct_policies(history.values)]
-        batch = self.batch or (None if everything else 1)
+        if everything:
+            yield from self._solve_every_corner(history, members, target)
+        else:
+            yield from self._solve_worst_corners(history, members, target)
+        return Plan(tuple(sorted(self._kept(history, members))), history.solved)
 
+    def _solve_every_corner(self, history: _History, members: list[int], target: Target) -> Search:
+        """Until every corner of the members' envelope is solved, as (0, 0) demands.
+
+        A policy just found lifts the envelope at some corners, which then are corners no more and need no solve; all
+        others stay corners. So the envelope's geometry is worked out anew only when none is left.
+        """
+        while True:
+            scan = CornerScan(history.values_of(members), history.solved)
+            waiting = np.flatnonzero(~scan.is_solved)
+            if waiting.size == 0:
+                return
+            while waiting.size:
+                weights, waiting = scan.weights[waiting[: self.batch]], waiting[self.batch :]
+                for k in history.absorb(weights, (yield Request(weights))):
+                    if self._add_if_short(history, members, history.weights[k], target):
+                        reached = lower_envelope(history.values_of(members[-1:]), scan.weights[waiting]).best
+                        waiting = waiting[reached <= scan.lower[waiting] + scan.rounding[waiting]]
+
+    def _solve_worst_corners(self, history: _History, members: list[int], target: Target) -> Search:
+        """Until no corner can miss the target, or a limit is reached."""
+        helps = Target() if self.keep_all else target
         scan = CornerScan(history.values_of(members), history.solved)
         while True:
             added = self._improve_at_solved(history, members, scan, target)
             if not added:
                 room = max(0, min(self._solve_limit - len(history), len(scan)))
-                corners = self._unsolved_violations(scan, target, batch)[: int(room)]
+                corners = self._unsolved_violations(scan, target)[: int(room)]
                 if not corners:
-                    break
+                    return
                 weights = scan.weights[corners]
                 gap = scan.worst(MultiplicativeGap(self.delta))
                 assert gap is not None
-                remaining = _remaining_solves(len(history), gap.gap, self.epsilon, problem.objectives)
+                remaining = _remaining_solves(len(history), gap.gap, self.epsilon, history.problem.objectives)
                 for k in history.absorb(weights, (yield Request(weights, gap.gap, remaining))):
-                    added |= self._add_if_short(history, members, history.weights[k], target)
+                    added |= self._add_if_short(history, members, history.weights[k], helps)
                 if not added:
                     for corner in corners:
                         scan.update(corner)
             if added:
                 scan = CornerScan(history.values_of(members), history.solved)
-        return Plan(tuple(sorted(self._kept(history, members))), history.solved)
 
     @property
     def _order(self) -> MultiplicativeGap | AdditiveGap:
@@ -240,12 +271,10 @@ class Adaptive(Strategy):
         members.append(int(best.policy[0]))
         return True
 
-    def _unsolved_violations(self, scan: CornerScan, target: Target, batch: int | None) -> list[int]:
+    def _unsolved_violations(self, scan: CornerScan, target: Target) -> list[int]:
         """Positions of the worst corners not solved yet that may miss the target, worst first, at most ``batch``."""
-        if batch is None:
-            return [int(i) for i in np.flatnonzero(~scan.is_solved)]
         found: list[int] = []
-        while len(found) < batch:
+        while len(found) < self.batch:
             corner = scan.worst(self._order, unsolved_only=True, skip=found)
             if corner is None or scan.holds(corner, target):
                 break
@@ -321,9 +350,7 @@ class Palm(Strategy):
             )
         return None
 
-    def _search(
-        self, problem: Problem, history: _History, target: Target
-    ) -> Generator[Request, Sequence[Solution], None]:
+    def _search(self, problem: Problem, history: _History, target: Target) -> Search:
         grid = HybridGrid(self.mu, self.alpha)
         vertices = np.eye(problem.objectives)
         history.absorb(vertices, (yield Request(vertices)))

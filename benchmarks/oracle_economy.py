@@ -1,0 +1,170 @@
+"""Oracle calls, size and exact worst ε of every construction, beside morl-baselines' LinearSupport.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.oracle_economy [INSTANCE ...]
+
+The peer's runs are those of ``peer.py``, with the same exact oracle. Its target is additive; ``targets.py`` gives the
+one that implies our multiplicative target. Prints tables; writes results/oracle_economy.json and .png.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import RESULTS, CountingBackend, Stopwatch, show, store
+from benchmarks.instances import INSTANCES, Instance
+from benchmarks.peer import run_peer
+from benchmarks.targets import epsilon_of, peer_epsilon
+from palm_theory import Adaptive, Palm, Portfolio, RandomWeights, Strategy, UniformGrid, Value, audit, build_portfolio
+from palm_theory.sandwich import Target
+from palm_theory.selection import requirement, smallest_subset
+from palm_theory.simplex import lattice_size
+
+MU, ALPHA = 0.5, 0.05
+SUBSET_SECONDS = 20.0
+GRID_DIMENSIONS = 4
+"""PALM's grids and the smallest subsets are made up to this d; above it grids have 10^5 weights and more."""
+
+EXACT_PEER = ("deep-sea-treasure", "resource-gathering", "random-mdp-2", "random-mdp-3", "lp-", "3kp", "fruit-tree")
+GPI_PEER = ("3kp20", "fruit-tree-5")
+
+
+def built(instance: Instance, label: str, strategy: Strategy) -> tuple[dict[str, Any], Portfolio]:
+    """One construction; its ε is from an exact audit, whose J* queries are counted apart."""
+    backend = CountingBackend(instance.make())
+    watch = Stopwatch()
+    portfolio = build_portfolio(backend, strategy)
+    row = {
+        "instance": instance.name,
+        "construction": label,
+        "solves": backend.solves,
+        "J* asked by the audit": backend.asked,
+        "policies": portfolio.certificate.size,
+        "worst epsilon": portfolio.certificate.epsilon,
+        "certificate": portfolio.certificate.kind.value,
+        "seconds": round(watch.seconds, 3),
+    }
+    return row, portfolio
+
+
+def subset_row(instance: Instance, epsilon: float) -> dict[str, Any]:
+    """Adaptive at ε/2 keeping all it solved, then the smallest subset of it at ε; and the proven minimum.
+
+    The minimum is over all subsets of the exact optimal policies where those are finitely many, and of the policies of
+    Adaptive(ε/8) where they are not: a lower bound for portfolios made of those, not for all there could be.
+    """
+    backend = CountingBackend(instance.make())
+    watch = Stopwatch()
+    portfolio = build_portfolio(backend, Adaptive(epsilon / 2, keep_all=True))
+    solves = backend.solves
+    pruned, _ = portfolio.smallest_subset(backend, epsilon=epsilon, time_limit=SUBSET_SECONDS)
+    seconds = watch.seconds
+    candidates = build_portfolio(backend.inner, Adaptive(0.0 if instance.finite else epsilon / 8))
+    needed = requirement(Target(epsilon), lambda weights: np.array([backend.optimal_value(row) for row in weights]))
+    best = smallest_subset(candidates.vertex_values, needed, time_limit=SUBSET_SECONDS)
+    return {
+        "instance": instance.name,
+        "construction": "Adaptive + smallest subset",
+        "solves": solves,
+        "policies": len(pruned),
+        "worst epsilon": pruned.certificate.epsilon,
+        "certificate": pruned.certificate.kind.value,
+        "seconds": round(seconds, 3),
+        "candidates": len(candidates),
+        "proven minimum": best.lower_bound,
+        "ratio": round(len(pruned) / best.lower_bound, 3),
+    }
+
+
+def peer_row(instance: Instance, label: str, algorithm: str, epsilon: float, ours: int | None) -> dict[str, Any]:
+    """A run of the rival; the ε of what it kept comes from our exact audit."""
+    run = run_peer(instance.name, algorithm, epsilon)
+    worst = None
+    if run["kept"]:
+        worst = audit([Value(np.maximum(v, 0.0)) for v in run["kept"]], instance.make()).epsilon
+    return {
+        "instance": instance.name,
+        "construction": label,
+        "solves": run["calls"],
+        "policies": len(run["kept"]),
+        "worst epsilon": worst,
+        "certificate": "ended by itself" if run["ended"] else run["failure"] or "time-out",
+        "seconds": round(run["seconds"], 3),
+        "ours": ours,
+    }
+
+
+def one(instance: Instance) -> dict[str, list[dict[str, Any]]]:
+    """Every row of one instance."""
+    epsilon, d = epsilon_of(instance.name), instance.objectives
+    rows, subsets, peers = [], [], []
+    adaptive, _ = built(instance, f"Adaptive {epsilon:.0%}", Adaptive(epsilon))
+    saving, _ = built(instance, f"Adaptive {epsilon:.0%}, keep_all", Adaptive(epsilon, keep_all=True))
+    rows += [adaptive, saving]
+    exact = None
+    if instance.finite and not instance.name.startswith(("random-mdp-4", "random-mdp-5", "random-mdp-6")):
+        exact, _ = built(instance, "Adaptive exact", Adaptive(0.0))
+        rows.append(exact)
+    if d <= GRID_DIMENSIONS:
+        rows.append(built(instance, "PALM grid", Palm(MU, ALPHA, lazy=False, prune=False))[0])
+        rows.append(built(instance, "PALM lazy", Palm(MU, ALPHA, prune=False))[0])
+        rows.append(built(instance, "PALM lazy + pruned", Palm(MU, ALPHA))[0])
+        subsets.append(subset_row(instance, epsilon))
+    budget = adaptive["solves"]
+    n = max(k for k in range(1, 200) if k == 1 or lattice_size(d, k) <= budget)
+    rows.append(built(instance, f"uniform grid, n = {n}", UniformGrid(n))[0])
+    rows.append(built(instance, "random weights", RandomWeights(budget, seed=0))[0])
+    peers.append(peer_row(instance, "OLS, same quality", "ols", peer_epsilon(instance.name), saving["solves"]))
+    if exact is not None and instance.name.startswith(EXACT_PEER):
+        peers.append(peer_row(instance, "OLS, exact", "ols", 0.0, exact["solves"]))
+    if instance.name in GPI_PEER and exact is not None:
+        peers.append(peer_row(instance, "GPI-LS, exact", "gpi-ls", 0.0, exact["solves"]))
+    return {"constructions": rows, "subsets": subsets, "peers": peers}
+
+
+def figure(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Solves and worst ε of every construction."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    drawing, axes = plt.subplots(figsize=(8, 5))
+    groups = {"Adaptive": [], "PALM": [], "uniform": [], "random": []}
+    for row in found["constructions"]:
+        groups[row["construction"].split()[0]].append(row)
+    for name, rows in [*groups.items(), ("LinearSupport", found["peers"])]:
+        points = [
+            (r["solves"], max(r["worst epsilon"], 1e-6)) for r in rows if r["worst epsilon"] is not None and r["solves"]
+        ]
+        if points:
+            axes.scatter(*zip(*points, strict=True), label=name, s=18, alpha=0.7)
+    axes.set(xscale="log", yscale="log", xlabel="solves", ylabel="exact worst epsilon (1e-6: none)")
+    axes.legend()
+    drawing.tight_layout()
+    drawing.savefig(RESULTS / "oracle_economy.png", dpi=120)
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(INSTANCES)
+    path = RESULTS / "oracle_economy.json"
+    found: dict[str, list[dict[str, Any]]] = {"constructions": [], "subsets": [], "peers": []}
+    if sys.argv[1:] and path.exists():
+        stored = json.loads(path.read_text())
+        found = {kind: [r for r in stored[kind] if r["instance"] not in names] for kind in found}
+    for name in names:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        for kind, rows in one(INSTANCES[name]).items():
+            found[kind].extend(rows)
+        store("oracle_economy", found)
+    for kind, rows in found.items():
+        if rows:
+            show(kind, rows)
+    figure(found)
+
+
+if __name__ == "__main__":
+    main()

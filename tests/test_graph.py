@@ -1,0 +1,167 @@
+"""GraphBackend: conformance and brute force for every task, and clear errors."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backends.graph import GraphBackend
+from palm_theory import Adaptive, build_portfolio
+from palm_theory.errors import InputError
+from palm_theory.testing import check_conformance
+
+
+def with_vectors(graph: nx.Graph, seed: int, low: int = 1, d: int = 3) -> Any:
+    rng = np.random.default_rng(seed)
+    for edge in graph.edges:
+        graph.edges[edge]["c"] = rng.integers(low, 10, d).astype(float)
+    return graph
+
+
+def grid(seed: int = 0) -> GraphBackend:
+    graph = with_vectors(nx.grid_2d_graph(4, 4), seed)
+    return GraphBackend(graph, "shortest-path", costs="c", source=(0, 0), target=(3, 3))
+
+
+def every_set(graph: nx.Graph, size: int | None) -> list[list[tuple[Any, Any]]]:
+    edges = list(graph.edges)
+    sizes = range(len(edges) + 1) if size is None else [size]
+    return [list(chosen) for k in sizes for chosen in itertools.combinations(edges, k)]
+
+
+def best(graph: nx.Graph, sets: list[list[tuple[Any, Any]]], weights: np.ndarray) -> float:
+    return max(float(sum((graph.edges[e]["c"] @ weights for e in chosen), 0.0)) for chosen in sets)
+
+
+def raw(backend: GraphBackend, weights: np.ndarray) -> float:
+    """The optimum in the graph's own unit: Σ of w·c, of costs or of rewards."""
+    rewards = backend.optimize(weights).value.rewards
+    pairs = zip(backend.normalizers, rewards, strict=True)
+    return float(weights @ [float(normalizer.invert(reward)) for normalizer, reward in pairs])
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        grid(),
+        GraphBackend(with_vectors(nx.grid_2d_graph(3, 4), 1), "spanning-tree", costs="c"),
+        GraphBackend(with_vectors(nx.complete_graph(6), 2, low=-5), "matching", rewards="c"),
+        GraphBackend(with_vectors(nx.complete_bipartite_graph(3, 5), 3), "assignment", costs="c"),
+        GraphBackend(
+            with_vectors(nx.DiGraph(list(itertools.combinations(range(6), 2))), 4, low=-5),
+            "shortest-path",
+            rewards="c",
+            source=0,
+            target=5,
+        ),
+    ],
+    ids=["path", "tree", "matching", "assignment", "longest-path"],
+)
+def test_conformance(backend: GraphBackend) -> None:
+    check_conformance(backend).raise_on_failure()
+    assert build_portfolio(backend, Adaptive(0.0)).certificate.epsilon <= 1e-9
+
+
+weights_3 = st.integers(0, 10_000).map(lambda seed: np.random.default_rng(seed).dirichlet(np.ones(3)))
+
+
+@given(st.integers(0, 10_000), weights_3)
+@settings(max_examples=25, deadline=None)
+def test_paths_against_all_simple_paths(seed: int, weights: np.ndarray) -> None:
+    graph = with_vectors(nx.grid_2d_graph(3, 3), seed)
+    backend = GraphBackend(graph, "shortest-path", costs="c", source=(0, 0), target=(2, 2))
+    costs = [
+        float(sum(graph.edges[e]["c"] @ weights for e in itertools.pairwise(path)))
+        for path in nx.all_simple_paths(graph, (0, 0), (2, 2))
+    ]
+    assert raw(backend, weights) == pytest.approx(min(costs))
+
+
+@given(st.integers(0, 10_000), weights_3)
+@settings(max_examples=25, deadline=None)
+def test_trees_against_all_trees(seed: int, weights: np.ndarray) -> None:
+    graph = with_vectors(nx.wheel_graph(5), seed, low=-5)
+    trees = [t for t in every_set(graph, 4) if nx.is_tree(nx.Graph(t)) and len(nx.Graph(t)) == 5]
+    assert raw(GraphBackend(graph, "spanning-tree", rewards="c"), weights) == pytest.approx(best(graph, trees, weights))
+
+
+@given(st.integers(0, 10_000), weights_3)
+@settings(max_examples=25, deadline=None)
+def test_matchings_against_all_matchings(seed: int, weights: np.ndarray) -> None:
+    graph = with_vectors(nx.wheel_graph(6), seed, low=-5)
+    matchings = [m for m in every_set(graph, None) if nx.is_matching(graph, set(m))]
+    assert raw(GraphBackend(graph, "matching", rewards="c"), weights) == pytest.approx(best(graph, matchings, weights))
+
+
+@given(st.integers(0, 10_000), weights_3)
+@settings(max_examples=25, deadline=None)
+def test_assignments_against_all_assignments(seed: int, weights: np.ndarray) -> None:
+    graph = with_vectors(nx.complete_bipartite_graph(3, 4), seed, low=-5)
+    graph.remove_edge(0, 3)
+    full = [m for m in every_set(graph, 3) if nx.is_matching(graph, set(m))]
+    assert raw(GraphBackend(graph, "assignment", rewards="c"), weights) == pytest.approx(best(graph, full, weights))
+
+
+def test_costs_named_by_attributes_name_the_objectives() -> None:
+    graph = nx.path_graph(3)
+    for edge in graph.edges:
+        graph.edges[edge].update(time=2.0, toll=1.0)
+    backend = GraphBackend(graph, "shortest-path", costs=["time", "toll"], source=0, target=2)
+    solution = backend.optimize(np.array([0.5, 0.5]))
+    assert backend.objectives == ("time", "toll")
+    assert backend.edges_of(solution.policy) == [(0, 1), (1, 2)]
+    assert [float(n.invert(r)) for n, r in zip(backend.normalizers, solution.value.rewards, strict=True)] == [4.0, 2.0]
+
+
+def test_evaluate_refuses_what_the_task_does_not_allow() -> None:
+    backend = grid()
+    with pytest.raises(InputError, match="no shortest path"):
+        backend.evaluate([0])
+    with pytest.raises(InputError, match="distinct edge numbers"):
+        backend.evaluate([0, 0])
+    with pytest.raises(InputError, match="distinct edge numbers"):
+        backend.evaluate([10_000])
+    tree = GraphBackend(with_vectors(nx.cycle_graph(4), 0), "spanning-tree", costs="c")
+    with pytest.raises(InputError, match="no spanning tree"):
+        tree.evaluate([0, 1])
+
+
+def test_errors_say_what_is_wrong() -> None:
+    graph = with_vectors(nx.cycle_graph(4), 0)
+    ends = {"source": 0, "target": 2}
+    negative = graph.copy()
+    negative.edges[0, 1]["c"] = np.array([-1.0, 1, 1])
+    with pytest.raises(InputError, match=r"edge \(0, 1\) has a negative cost in objective 'r1'"):
+        GraphBackend(negative, "shortest-path", costs="c", **ends)
+    with pytest.raises(InputError, match="positive reward"):
+        GraphBackend(graph, "shortest-path", rewards="c", **ends)
+    apart = graph.copy()
+    apart.add_edge(8, 9, c=np.ones(3))
+    with pytest.raises(InputError, match="no path leads from 0 to 9"):
+        GraphBackend(apart, "shortest-path", costs="c", source=0, target=9)
+    with pytest.raises(InputError, match="in 2 parts"):
+        GraphBackend(apart, "spanning-tree", costs="c")
+    with pytest.raises(InputError, match="not bipartite"):
+        GraphBackend(with_vectors(nx.cycle_graph(3), 0), "assignment", costs="c")
+    with pytest.raises(InputError, match="left over"):
+        GraphBackend(with_vectors(nx.Graph([(0, 10), (1, 10), (2, 11), (2, 12), (2, 13)]), 0), "assignment", costs="c")
+    with pytest.raises(InputError, match="undirected"):
+        GraphBackend(with_vectors(nx.DiGraph([(0, 1)]), 0), "matching", rewards="c")
+    with pytest.raises(InputError, match="no attribute"):
+        GraphBackend(graph, "spanning-tree", costs="length")
+    with pytest.raises(InputError, match="either costs or rewards"):
+        GraphBackend(graph, "spanning-tree")
+    with pytest.raises(InputError, match="task must be"):
+        GraphBackend(graph, "travelling-salesman", costs="c")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="not a node"):
+        GraphBackend(graph, "shortest-path", costs="c", source=0, target=77)
+    with pytest.raises(InputError, match="below the least cost"):
+        GraphBackend(graph, "shortest-path", costs="c", cost_max=[0, 0, 0], **ends)
+    with pytest.raises(InputError, match="no edge"):
+        GraphBackend(nx.empty_graph(3), "matching", rewards="c")

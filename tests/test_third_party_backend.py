@@ -1,0 +1,36 @@
+"""The package of docs/how-to/write-a-backend.md, made outside the repository and found by its entry point."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+GUIDE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "write-a-backend.md"
+
+
+def code_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_the_guide_s_package_conforms_through_its_entry_point(tmp_path: Path) -> None:
+    module, usage = code_blocks("python")
+    (project,) = code_blocks("toml")
+    assert len(module.strip().splitlines()) <= 30
+    # What an installer does with a pure package: the module and its metadata in one folder of the path.
+    site = tmp_path / "site"
+    metadata = site / "my_backend-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "my_backend.py").write_text(module)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-backend\nVersion: 1.0\n")
+    section = project.split('[project.entry-points."palm_theory.backends"]')[1]
+    (metadata / "entry_points.txt").write_text("[palm_theory.backends]\n" + section.strip().replace('"', "") + "\n")
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, "-c", usage], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "all laws hold" in done.stdout
+    assert "exact" in done.stdout or "bounded" in done.stdout
