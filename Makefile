@@ -9,13 +9,17 @@ export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
 export NO_MKDOCS_2_WARNING ?= 1
 
-.PHONY: run llm test style types docs clean
+.PHONY: run llm bench test style types docs clean
 
 run: $(VENV)/core.stamp
 	$(BIN)/python benchmarks/main_job.py
 
 llm: $(VENV)/llm.stamp
 	$(BIN)/python benchmarks/llm/main_job.py
+
+# Against the rivals; an hour, most of it their time-outs.
+bench: $(VENV)/dev.stamp
+	for b in oracle_economy speed growth misleading_metrics; do $(BIN)/python -m benchmarks.$$b || exit 1; done
 
 test: $(VENV)/dev.stamp style types
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -46,7 +50,7 @@ $(VENV)/llm.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/llm.stamp
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,gym]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,gym,rl]'
 	touch $@
 
 clean:
