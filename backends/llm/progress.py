@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from backends.llm.backend import LLMBackend
 from backends.llm.jobs import PROGRESS_FILE, Job, TrainJob
 
-# What one completion costs in each phase, in completions sampled from the base model (measured on two CPU cores).
+# Rough costs of one completion in each phase, in completions sampled from the base model: only the bar goes by them.
 TRAIN_COST = 4.0
 EVALUATE_COST = 3.0
 POLL_SECONDS = 1.0
