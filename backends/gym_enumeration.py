@@ -260,9 +260,15 @@ def _freeze(value: Any) -> Any:
         return tuple(_frozen_items(value))
     if isinstance(value, set | frozenset):
         return frozenset(_frozen_items(value))
-    if hasattr(value, "__dict__") and not _is_opaque(value):
+    if _is_opaque(value):
+        return ("opaque", id(value))
+    if hasattr(value, "__dict__"):
         return (type(value).__qualname__, _freeze(vars(value)))
-    return ("opaque", id(value))
+    try:
+        # Iterators and the like: a copy has another identity, but reduces to the same data.
+        return (type(value).__qualname__, _freeze(value.__reduce_ex__(2)))
+    except TypeError:
+        return ("opaque", id(value))
 
 
 def _frozen_items(values: Any) -> Iterator[Any]:
