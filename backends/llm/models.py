@@ -79,6 +79,16 @@ def load_model(chat: Chat) -> Any:
     return model.to(device()).eval()
 
 
+def fastest_dtype() -> str:
+    """bfloat16 where the processor multiplies it in hardware (a GPU, AMX, AVX-512 BF16), else float32: elsewhere torch
+    emulates it, at a seventh of float32's speed."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "float32"
+
+
 def device() -> torch.device:
     """The first GPU, else the CPU."""
     import torch

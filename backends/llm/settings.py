@@ -28,14 +28,14 @@ class Chat:
     """Which model answers, and how: π(·|x) is its distribution over completions of at most ``max_new_tokens``
     tokens, sampled at temperature 1, given the chat template with ``system_prompt`` and the user's prompt x.
 
-    ``model`` is a Hugging Face id, a local folder, or ``DEFAULT_MODEL``; ``dtype`` the type of its weights;
-    ``batch_size`` how many rows are generated or scored at once.
+    ``model`` is a Hugging Face id, a local folder, or ``DEFAULT_MODEL``; ``dtype`` the type of its weights
+    (``LLMBackend`` chooses it for the machine); ``batch_size`` how many rows are generated or scored at once.
     """
 
     model: str = DEFAULT_MODEL
     system_prompt: str | None = "Answer in one short sentence."
     max_new_tokens: int = 32
-    dtype: str = "bfloat16"
+    dtype: str = "float32"
     batch_size: int = 32
 
     def __post_init__(self) -> None:

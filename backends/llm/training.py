@@ -15,7 +15,7 @@ from backends.llm.models import end_tokens, load_model, load_tokenizer
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, check_adapter
 from backends.llm.problem import Problem
 from backends.llm.rewards import Reward, score
-from backends.llm.sampling import to_completion, training_prompt
+from backends.llm.tokens import to_completion, training_prompt
 from palm_theory.errors import ArtifactError
 from palm_theory.simplex import Array
 

@@ -16,7 +16,8 @@ from backends.llm.models import load_model
 from backends.llm.policies import load_policy, policy_digest, save_policy
 from backends.llm.policies.base import in_float32
 from backends.llm.rewards import resolve_rewards
-from backends.llm.sampling import gather_logprobs, next_token_logprobs, prompt_tokens
+from backends.llm.scoring import gather_logprobs, next_token_logprobs
+from backends.llm.tokens import prompt_tokens
 from palm_theory.errors import ArtifactError, InputError
 
 PROMPTS = ["I like tea", "the cat"]
@@ -56,7 +57,7 @@ def test_sampled_frequencies_are_the_models_probabilities(chat: Chat):
     session = Reference(chat).open()
     tokens = prompt_tokens(session.tokenizer, PROMPTS[0], None)
     exact = next_token_logprobs(session.model, [tokens], [[0]], 0)[0, 0].exp().detach().numpy()
-    first = [row[0] for row in session.sample([tokens], 1000, seed=0)[0]]
+    first = [row.tokens[0] for row in session.sample([tokens], 1000, seed=0)[0]]
     counts = np.bincount(first, minlength=len(exact)) / 1000
     assert np.abs(counts - exact).max() < 5 * math.sqrt(0.25 / 1000)
 
@@ -128,7 +129,7 @@ def test_a_decoding_mixture_multiplies_the_experts_probabilities(chat: Chat, ada
     each = [adapter.open().logprobs(tokens, answers) for adapter in adapters]
     expected = sum(c * logprobs for c, logprobs in zip(coefficients, each, strict=True)).log_softmax(-1)
     torch.testing.assert_close(mixture.logprobs(tokens, answers), expected, rtol=1e-4, atol=1e-4)
-    first = [row[0] for row in mixture.sample(tokens, 800, seed=0)[0]]
+    first = [row.tokens[0] for row in mixture.sample(tokens, 800, seed=0)[0]]
     counts = np.bincount(first, minlength=expected.shape[-1]) / 800
     assert np.abs(counts - expected[0, 0].exp().detach().numpy()).max() < 5 * math.sqrt(0.25 / 800)
 
@@ -137,7 +138,7 @@ def test_decoding_with_a_cache_follows_the_scored_distribution(chat: Chat, adapt
     """Second tokens, whose forward pass uses the cache, have the frequencies that scoring without a cache gives."""
     mixture = DecodingMixture(chat, (adapters[0].folder, adapters[1].folder), (0.5, 0.5)).open()
     tokens = prompt_tokens(mixture.tokenizer, PROMPTS[1], None)
-    rows = [row for row in mixture.sample([tokens], 1000, seed=0)[0] if len(row) > 1]
+    rows = [row.tokens for row in mixture.sample([tokens], 1000, seed=0)[0] if len(row.tokens) > 1]
     first = max({row[0] for row in rows}, key=lambda t: sum(row[0] == t for row in rows))
     seconds = [row[1] for row in rows if row[0] == first]
     exact = mixture.logprobs([tokens], [[first, 0]])[0, 1].exp().detach().numpy()

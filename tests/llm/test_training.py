@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from backends.llm import Evaluation, Reference, Training, paired_difference
 from backends.llm.policies.adapter import WEIGHTS_FILE
-from backends.llm.sampling import prompt_tokens, training_prompt
+from backends.llm.tokens import prompt_tokens, training_prompt
 from backends.llm.training import CHECKPOINT_FOLDER, is_trained, last_checkpoint, make_trainer, train
 from palm_theory.errors import ArtifactError, BackendError
 

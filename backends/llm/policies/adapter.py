@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from backends.llm.decoding import Sampled
 from backends.llm.policies.base import LLMPolicy, TokenSession
-from backends.llm.sampling import Tokens, next_token_logprobs, sample_tokens
+from backends.llm.scoring import next_token_logprobs
 from backends.llm.settings import Chat
+from backends.llm.tokens import Tokens
 from palm_theory.errors import ArtifactError
 from palm_theory.simplex import Array
 
@@ -45,9 +47,6 @@ class Adapter(LLMPolicy):
 class PlainSession(TokenSession):
     """One causal model in memory, sampled and scored as it is."""
 
-    def sample(self, prompts: Sequence[Tokens], generations: int, seed: int) -> list[list[Tokens]]:
-        return sample_tokens(self.model, self.tokenizer, prompts, generations, self.chat, seed)
-
     def logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
         return next_token_logprobs(self.model, prompts, answers, self.tokenizer.pad_token_id)
 
@@ -55,7 +54,7 @@ class PlainSession(TokenSession):
 class ReferenceSession(PlainSession):
     """The base model in memory."""
 
-    def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> tuple[Array, Array]:
+    def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Sampled]]) -> tuple[Array, Array]:
         """Zero: π is π_ref."""
         nothing = np.zeros((len(prompts), len(answers[0])))
         return nothing, nothing

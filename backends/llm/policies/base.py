@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from backends.llm.decoding import Experts, Sampled, sample_completions
 from backends.llm.models import end_tokens, load_model, load_tokenizer
-from backends.llm.sampling import Tokens, gather_logprobs, prompt_tokens, to_completion
+from backends.llm.scoring import gather_logprobs
 from backends.llm.settings import Chat
 from backends.llm.texts import Completion
+from backends.llm.tokens import Tokens, prompt_tokens, to_completion
 from palm_theory.simplex import Array
 
 SCORING_BATCH = 8
@@ -66,8 +68,11 @@ class LLMPolicy(ABC):
 class TokenSession(Session):
     """A session of a policy that samples token by token and can score what it sampled.
 
-    Subclasses say how to sample and how probable every next token is.
+    Subclasses say how probable every next token is.
     """
+
+    experts: Experts | None = None
+    """The adapters that are mixed at every token, or None where one model speaks."""
 
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
@@ -75,9 +80,23 @@ class TokenSession(Session):
         self.model: Any = load_model(chat)
         self.ends = end_tokens(self.model, self.tokenizer)
 
-    @abstractmethod
-    def sample(self, prompts: Sequence[Tokens], generations: int, seed: int) -> list[list[Tokens]]:
-        """Completion tokens for each prompt."""
+    def sample(self, prompts: Sequence[Tokens], generations: int, seed: int) -> list[list[Sampled]]:
+        """``generations`` completions of each prompt; equal seeds and settings give equal samples."""
+        import torch
+
+        devices = [] if self.model.device.type == "cpu" else [self.model.device]
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            return sample_completions(
+                self.model,
+                prompts,
+                generations,
+                ends=self.ends,
+                pad=self.tokenizer.pad_token_id,
+                max_new_tokens=self.chat.max_new_tokens,
+                batch_size=self.chat.batch_size,
+                experts=self.experts,
+            )
 
     @abstractmethod
     def logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
@@ -98,20 +117,26 @@ class TokenSession(Session):
         uniform = np.full(first.shape, 1 / generations)
         return Replies(self._texts(answers), uniform, first.mean(axis=1), third.mean(axis=1))
 
-    def _texts(self, answers: list[list[Tokens]]) -> list[list[Completion]]:
-        return [[to_completion(self.tokenizer, row, self.ends) for row in rows] for rows in answers]
+    def _texts(self, answers: list[list[Sampled]]) -> list[list[Completion]]:
+        return [[to_completion(self.tokenizer, row.tokens, self.ends) for row in rows] for rows in answers]
 
-    def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Tokens]]) -> tuple[Array, Array]:
+    def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Sampled]]) -> tuple[Array, Array]:
         """The k1 and k3 estimates of the KL that each completion gives, summed over its tokens, both (N, n)."""
         import torch
 
         pairs = [(prompt, row) for prompt, rows in zip(prompts, answers, strict=True) for row in rows]
+        # A float32 model has scored what it says already; a coarser one is scored again in float32.
+        is_scored = self.model.dtype == torch.float32
         totals: list[tuple[float, float]] = []
         with torch.no_grad(), in_float32(self.model):
             for start in range(0, len(pairs), SCORING_BATCH):
-                before, rows = zip(*pairs[start : start + SCORING_BATCH], strict=True)
-                ours = gather_logprobs(self.logprobs(before, rows), rows)
+                before, sampled = zip(*pairs[start : start + SCORING_BATCH], strict=True)
+                rows = [row.tokens for row in sampled]
                 base = gather_logprobs(self.reference_logprobs(before, rows), rows)
+                if is_scored:
+                    ours = [torch.tensor(row.logprobs, device=self.model.device) for row in sampled]
+                else:
+                    ours = gather_logprobs(self.logprobs(before, rows), rows)
                 ratios = [a.double() - b.double() for a, b in zip(ours, base, strict=True)]
                 totals.extend((float(u.sum()), float((torch.expm1(-u) + u).sum())) for u in ratios)
         first, third = np.array(totals).reshape(len(prompts), -1, 2).transpose(2, 0, 1)

@@ -1,0 +1,68 @@
+"""The trainers' shared prompts change the work, not the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from backends.llm import Training
+from backends.llm.training import make_trainer
+
+
+@pytest.fixture(params=["grpo", "rloo"])
+def trainer(request: pytest.FixtureRequest, make_backend, tmp_path: Path):
+    training = Training(request.param, steps=4, prompts_per_step=2, generations=4, lora_rank=2)
+    made = make_trainer(make_backend(training=training).problem, np.array([0.4, 0.6]), tmp_path, seed=0)
+    torch.manual_seed(1)
+    for name, parameter in made.model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.3)
+    made.model.train()
+    made.current_gradient_accumulation_steps = 1
+    return made
+
+
+def rows_of(trainer) -> list[dict]:
+    data = [trainer.train_dataset[i] for i in range(2)]
+    return [row for row in data for _ in range(trainer.num_generations)]
+
+
+def test_packed_scores_are_trls(trainer):
+    batch = trainer._generate_and_score_completions(rows_of(trainer))
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+    width = batch["completion_ids"].size(1)
+    seen = batch["completion_mask"].bool()
+    plain = super(type(trainer).__mro__[1], trainer)._get_per_token_logps_and_entropies
+    with torch.no_grad():
+        for size in (None, 3):
+            packed = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, width, size, True)
+            theirs = plain(trainer.model, ids, mask, width, size, True)
+            for ours, expected in zip(packed[:2], theirs[:2], strict=True):
+                torch.testing.assert_close(ours[seen], expected[seen], rtol=1e-4, atol=1e-5)
+
+
+def test_a_steps_gradient_is_that_without_sharing(trainer, monkeypatch: pytest.MonkeyPatch):
+    batch = trainer._generate_and_score_completions(rows_of(trainer))
+
+    def gradient() -> torch.Tensor:
+        loss = trainer.compute_loss(trainer.model, batch)
+        wanted = [p for p in trainer.model.parameters() if p.requires_grad]
+        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, wanted)])
+
+    shared = gradient()
+    monkeypatch.setattr("backends.llm.trainers.can_pack", lambda model: False)
+    torch.testing.assert_close(shared, gradient(), rtol=1e-3, atol=1e-6)
+
+
+def test_the_samples_come_in_the_order_of_their_prompts(trainer):
+    prompts, *_ = trainer._tokenize_prompts([row["prompt"] for row in rows_of(trainer)])
+    sampled = trainer._sampled(prompts)
+    assert len(sampled) == len(prompts)
+    for prompt, row in zip(prompts, sampled, strict=True):
+        logits = trainer.model(input_ids=torch.tensor([prompt + row.tokens])).logits[0, len(prompt) - 1 : -1]
+        own = logits.log_softmax(-1).gather(-1, torch.tensor(row.tokens)[:, None])[:, 0]
+        torch.testing.assert_close(torch.tensor(row.logprobs), own.detach(), rtol=1e-4, atol=1e-5)
