@@ -133,6 +133,8 @@ class LLMBackend(PolicyBackend):
     def optimize(self, weights: Array) -> Solution:
         """Train the adapter for ``weights``, or take it from the folder where it is finished, and measure it."""
         job = self.training_job(weights)
+        if job.samples is not None and not job.is_done:
+            run_job(self.planning_job(), self.workers, self._slots)
         run_job(job, self.workers, self._slots)
         policy = self.trained_policy(job)
         value = self.measure(policy).value()
@@ -145,7 +147,8 @@ class LLMBackend(PolicyBackend):
         seed = seed_for(self.problem.seed, w) % TORCH_SEEDS
         run = {**self.problem.describe_policies(), "weights": w.tolist(), "warm_start": str(warm_start or "")}
         folder = self.folder / "policies" / fingerprint(run)
-        return TrainJob(self.problem, folder, tuple(w.tolist()), seed, warm_start)
+        samples = self.planning_job().folder if self.problem.training.plan_steps else None
+        return TrainJob(self.problem, folder, tuple(w.tolist()), seed, warm_start, samples)
 
     def trained_policy(self, job: TrainJob) -> Adapter:
         """The policy that a finished training run left."""

@@ -11,10 +11,10 @@ import numpy as np
 
 from backends.llm.evaluation import load_measured, measure, save_measured
 from backends.llm.files import write_atomically
-from backends.llm.planning import SAMPLES_FILE, sample_base_model
+from backends.llm.planning import SAMPLES_FILE, Progress, sample_base_model
 from backends.llm.policies import LLMPolicy
 from backends.llm.problem import Problem
-from backends.llm.training import Progress, is_trained, train
+from backends.llm.training import is_trained, train
 
 PROGRESS_FILE = "progress.json"
 MEASURED_FILE = "measured.json"
@@ -59,6 +59,7 @@ class TrainJob(Job):
     weights: tuple[float, ...]
     seed: int
     warm_start: Path | None = None
+    samples: Path | None = None
 
     @property
     def title(self) -> str:
@@ -70,7 +71,7 @@ class TrainJob(Job):
 
     def run(self) -> None:
         report: Progress = self.progress
-        train(self.problem, np.array(self.weights), self.folder, self.seed, report, self.warm_start)
+        train(self.problem, np.array(self.weights), self.folder, self.seed, report, self.warm_start, self.samples)
 
 
 @dataclass(frozen=True)

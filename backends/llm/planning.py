@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from backends.llm.files import write_atomically
 from backends.llm.policies import Reference
 from backends.llm.problem import Problem
 from backends.llm.rewards import score
-from backends.llm.training import Progress
+from backends.llm.tokens import Tokens
 from palm_theory.errors import ArtifactError
 from palm_theory.simplex import Array, simplex_lattice
+
+Progress = Callable[[int, int], None]
 
 SAMPLES_FILE = "samples.npz"
 TEXTS_FILE = "samples.jsonl"
@@ -46,17 +49,20 @@ def sample_base_model(problem: Problem, folder: Path, progress: Progress) -> Non
         asked = prompts[start : start + CHUNK]
         if not part.exists():
             session = session or Reference(problem.chat).open()
-            pools = session.generate(asked, m, problem.seed + start)
+            pools = session.sample(session.prompts(asked), m, problem.seed + start)
             flat = [prompt for prompt in asked for _ in range(m)]
-            texts = [text for pool in pools for text in pool]
+            texts = [text for pool in session.texts(pools) for text in pool]
             scores = np.stack([score(reward, flat, texts, problem.reward_max) for reward in problem.rewards], axis=-1)
-            record = {"texts": texts, "scores": scores.tolist()}
+            tokens = [row.tokens for pool in pools for row in pool]
+            record = {"texts": texts, "tokens": tokens, "scores": scores.tolist()}
             write_atomically(part, json.dumps(record).encode())
         record = json.loads(part.read_text())
         parts.append(np.array(record["scores"]).reshape(len(asked), m, -1))
         lines.extend(
-            json.dumps({"prompt": str(asked[i // m]), "completion": text, "rewards": rewards})
-            for i, (text, rewards) in enumerate(zip(record["texts"], record["scores"], strict=True))
+            json.dumps({"prompt": str(asked[i // m]), "completion": text, "tokens": tokens, "rewards": rewards})
+            for i, (text, tokens, rewards) in enumerate(
+                zip(record["texts"], record["tokens"], record["scores"], strict=True)
+            )
         )
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, rewards=np.concatenate(parts))
@@ -74,6 +80,20 @@ def load_samples(folder: Path) -> Array:
             return stored["rewards"]
     except (OSError, ValueError, KeyError) as error:
         raise ArtifactError(f"the planning samples in {folder} cannot be read: {error}") from error
+
+
+def load_answers(folder: Path) -> tuple[list[list[Tokens]], Array]:
+    """The kept samples in tokens, [x][i], and their rewards (X, m, d). Raises ArtifactError where they are corrupt."""
+    rewards = load_samples(folder)
+    try:
+        lines = (folder / TEXTS_FILE).read_text(encoding="utf-8").splitlines()
+        rows = [[int(token) for token in json.loads(line)["tokens"]] for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"the planning samples in {folder} cannot be read: {error}") from error
+    if len(rows) != rewards.shape[0] * rewards.shape[1]:
+        raise ArtifactError(f"the planning samples in {folder} are incomplete: {len(rows)} answers")
+    m = rewards.shape[1]
+    return [rows[start : start + m] for start in range(0, len(rows), m)], rewards
 
 
 def empirical_bandit(problem: Problem, rewards: Array) -> BanditBackend:

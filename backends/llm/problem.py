@@ -59,7 +59,8 @@ class Problem:
 
     def describe_policies(self) -> dict[str, Any]:
         """What decides how a policy comes out of training."""
-        return {**self._describe_rewards(), "prompts": _texts(self.prompts), "training": to_plain(self.training)}
+        described = {**self._describe_rewards(), "prompts": _texts(self.prompts), "training": to_plain(self.training)}
+        return described | ({"planning": to_plain(self.planning)} if self.training.plan_steps else {})
 
     def describe_evaluation(self) -> dict[str, Any]:
         """What decides the measured value of a given policy."""

@@ -52,6 +52,9 @@ class Training:
 
     ``lora_rank`` r and ``lora_alpha`` shape the adapter (all linear layers, no dropout); ``micro_batch`` completions
     go through the model at once (None: all of a step); a checkpoint is kept every ``checkpoint_every`` steps.
+
+    ``plan_steps`` updates come before them: of the same size, by maximum likelihood on the planning samples as π*_w
+    weighs them (``distillation``), which samples nothing anew.
     """
 
     algorithm: Algorithm = "grpo"
@@ -64,8 +67,11 @@ class Training:
     lora_alpha: int = 32
     checkpoint_every: int = 5
     gradient_checkpointing: bool = False
+    plan_steps: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.plan_steps, bool) or not isinstance(self.plan_steps, int) or self.plan_steps < 0:
+            raise InputError(f"plan_steps must be an integer >= 0, got {self.plan_steps!r}")
         whole = ("steps", "prompts_per_step", "generations", "lora_rank", "lora_alpha", "checkpoint_every")
         _check_positive_integers(self, whole)
         if self.algorithm not in ALGORITHMS:
@@ -114,9 +120,15 @@ class Preset:
 
 PRESETS = {
     "tiny": Preset(
-        Training(steps=3, prompts_per_step=2, micro_batch=6, checkpoint_every=3), Evaluation(1), Planning(6, 16), 12, 24
+        Training(steps=2, prompts_per_step=2, micro_batch=6, checkpoint_every=2, plan_steps=4),
+        Evaluation(1),
+        Planning(8, 16),
+        16,
+        24,
     ),
-    "default": Preset(Training(micro_batch=6), Evaluation(2), Planning(16, 48), 32, 32),
+    "default": Preset(
+        Training(steps=8, micro_batch=6, checkpoint_every=4, plan_steps=8), Evaluation(2), Planning(24, 32), 32, 32
+    ),
 }
 
 

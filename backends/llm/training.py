@@ -4,45 +4,71 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from backends.llm.distillation import distil
 from backends.llm.files import write_atomically
 from backends.llm.models import end_tokens, load_model, load_tokenizer
+from backends.llm.planning import Progress
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, check_adapter
 from backends.llm.problem import Problem
 from backends.llm.rewards import Reward, score
-from backends.llm.tokens import to_completion, training_prompt
-from palm_theory.errors import ArtifactError
+from backends.llm.tokens import prompt_tokens, to_completion, training_prompt
+from palm_theory.errors import ArtifactError, InputError
 from palm_theory.simplex import Array
 
 ADAPTER_FOLDER = "adapter"
 CHECKPOINT_FOLDER = "checkpoints"
+PLAN_FOLDER = "plan-start"
 REPORT_FILE = "trained.json"
-
-Progress = Callable[[int, int], None]
 
 
 def train(
-    problem: Problem, weights: Array, folder: Path, seed: int, progress: Progress, warm_start: Path | None = None
+    problem: Problem,
+    weights: Array,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+    warm_start: Path | None = None,
+    samples: Path | None = None,
 ) -> None:
-    """Train to ``problem.training.steps`` updates, from the last checkpoint in ``folder`` if there is one.
+    """Train to ``problem.training.steps`` updates, from the last checkpoint in ``folder`` if there is one, after
+    ``plan_steps`` on the planning samples in ``samples``.
 
     Leaves ``folder``/adapter (PEFT layout) and trained.json, written last, with the training log; checkpoints of a
     finished run are deleted. ``warm_start`` is a PEFT folder whose adapter weights are the starting point; the
-    reference of the KL term stays the base model.
+    reference of the KL term stays the base model. Raises InputError where plan steps have no samples.
     """
+    before = problem.training.plan_steps
+    if before and samples is None:
+        raise InputError("training with plan_steps > 0 needs the folder of the planning samples")
     trainer = make_trainer(problem, weights, folder / CHECKPOINT_FOLDER, seed, warm_start)
-    trainer.add_callback(_progress_callback(progress))
+    trainer.add_callback(_progress_callback(lambda done, total: progress(before + done, before + total)))
     checkpoint = last_checkpoint(folder / CHECKPOINT_FOLDER)
+    if samples is not None and checkpoint is None:
+        progress(0, before + problem.training.steps)
+        _start_from_plan(problem, weights, trainer, folder / PLAN_FOLDER, samples, seed)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     _save_adapter(trainer.model, problem.chat.model, folder / ADAPTER_FOLDER)
     report = {"weights": weights.tolist(), "seed": seed, "log": trainer.state.log_history}
     write_atomically(folder / REPORT_FILE, json.dumps(report).encode())
-    shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
+    for leftover in (CHECKPOINT_FOLDER, PLAN_FOLDER):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
+
+
+def _start_from_plan(problem: Problem, weights: Array, trainer: Any, folder: Path, samples: Path, seed: int) -> None:
+    """Take the plan steps on the trainer's adapter, or load what they left in ``folder`` when a run was interrupted."""
+    if problem.training.plan_steps == 0:
+        return
+    if not (folder / CONFIG_FILE).is_file():
+        tokenizer = trainer.processing_class
+        prompts = [prompt_tokens(tokenizer, p, problem.chat.system_prompt) for p in problem.planning_prompts]
+        distil(problem, weights, samples, prompts, trainer.model, tokenizer.pad_token_id, seed)
+        _save_adapter(trainer.model, problem.chat.model, folder)
+    _load_weights(trainer.model, folder, problem.chat.model)
 
 
 def is_trained(folder: Path) -> bool:

@@ -16,6 +16,8 @@ from backends.llm.tokens import prompt_tokens, training_prompt
 from backends.llm.training import CHECKPOINT_FOLDER, is_trained, last_checkpoint, make_trainer, train
 from palm_theory.errors import ArtifactError, BackendError
 
+from .conftest import PROMPTS
+
 HALF = np.array([0.5, 0.5])
 
 
@@ -44,11 +46,13 @@ def test_training_raises_the_objective(make_backend):
     backend = make_backend(
         training=Training(steps=40, prompts_per_step=4, generations=8, learning_rate=5e-3, checkpoint_every=100),
         evaluation=Evaluation(64),
+        prompts=PROMPTS[:2],
+        held_out=PROMPTS[2:],
     )
     weights = np.array([0.0, 1.0])
     trained = backend.measure(backend.optimize(weights).policy)
-    difference, error = paired_difference(trained, backend.measure(Reference(backend.problem.chat)), weights)
-    assert difference > 2 * error > 0
+    difference, _ = paired_difference(trained, backend.measure(Reference(backend.problem.chat)), weights)
+    assert difference > 0.1  # beyond the sampling noise of 256 replies; the four prompts differ by more than that
 
 
 def test_interrupted_and_resumed_is_the_same_as_uninterrupted(make_backend, tmp_path: Path):

@@ -107,17 +107,21 @@ class TokenSession(Session):
         """The base model's log-probabilities of every next token, float32 (B, T, V)."""
 
     def generate(self, prompts: Sequence[str], generations: int = 1, seed: int = 0) -> list[list[Completion]]:
-        tokens = [prompt_tokens(self.tokenizer, prompt, self.chat.system_prompt) for prompt in prompts]
-        return self._texts(self.sample(tokens, generations, seed))
+        return self.texts(self.sample(self.prompts(prompts), generations, seed))
 
     def replies(self, prompts: Sequence[str], generations: int, seed: int) -> Replies:
-        tokens = [prompt_tokens(self.tokenizer, prompt, self.chat.system_prompt) for prompt in prompts]
+        tokens = self.prompts(prompts)
         answers = self.sample(tokens, generations, seed)
         first, third = self.divergences(tokens, answers)
         uniform = np.full(first.shape, 1 / generations)
-        return Replies(self._texts(answers), uniform, first.mean(axis=1), third.mean(axis=1))
+        return Replies(self.texts(answers), uniform, first.mean(axis=1), third.mean(axis=1))
 
-    def _texts(self, answers: list[list[Sampled]]) -> list[list[Completion]]:
+    def prompts(self, prompts: Sequence[str]) -> list[Tokens]:
+        """Prompts as the model reads them."""
+        return [prompt_tokens(self.tokenizer, prompt, self.chat.system_prompt) for prompt in prompts]
+
+    def texts(self, answers: list[list[Sampled]]) -> list[list[Completion]]:
+        """Completions as people read them."""
         return [[to_completion(self.tokenizer, row.tokens, self.ends) for row in rows] for rows in answers]
 
     def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Sampled]]) -> tuple[Array, Array]:
