@@ -44,6 +44,7 @@ class Power(Enum):
     OPTIMAL_VALUE = "optimal_value: exact J* at any weight, cheaply: audits ask for it at every corner weight"
     ALL_VALUES = "all_values: the values of every policy, where there are finitely many"
     SURROGATE = "surrogate: a cheap backend that forecasts this one"
+    PAIRED_VALUES = "paired_values: what each evaluation unit gave, the same units for every policy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,17 @@ class PolicyBackend(ABC):
     def surrogate(self) -> PolicyBackend:
         """A cheap backend whose optima forecast this one's (power SURROGATE)."""
         raise NotImplementedError(f"{type(self).__name__} does not declare {Power.SURROGATE}")
+
+    def paired_values(self, policy: Any) -> Array:
+        """Vertex values r − f·1 of ``policy`` on N ≥ 2 independent evaluation units, (N, d), the same units in the same
+        order for every policy; their mean is that of ``evaluate`` (power PAIRED_VALUES). Certificates then come from
+        paired differences (``palm_theory.paired``)."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare {Power.PAIRED_VALUES}")
+
+    def paired_reference(self) -> Mapping[str, Array]:
+        """Paired values of policies that were not asked for, by name, beside which a portfolio has to stand; none by
+        default. Only asked for where PAIRED_VALUES is declared."""
+        return {}
 
     @property
     def normalizers(self) -> tuple[Normalizer, ...]:

@@ -23,6 +23,7 @@ from palm_theory.backend import (
 from palm_theory.certificate import Certificate
 from palm_theory.errors import BackendError, InputError, JournalError, PalmError
 from palm_theory.journal import JOURNAL_FILE, LOCK_FILE, SOLVES_FOLDER, Journal, StoredPolicy
+from palm_theory.paired import certify_paired
 from palm_theory.planned import Planned
 from palm_theory.portfolio import Portfolio
 from palm_theory.progress import BuildProgress
@@ -227,6 +228,11 @@ def _loaded(solution: Solution) -> object:
 
 
 def _certify(backend: PolicyBackend, plan: Plan, solutions: list[Solution]) -> Certificate:
+    if Power.PAIRED_VALUES in backend.powers:
+        certificate = certify_paired(
+            backend, [_loaded(solutions[k]) for k in plan.members], [_loaded(solution) for solution in solutions]
+        )
+        return replace(certificate, oracle_calls=len(solutions))
     values = [solution.value for solution in solutions]
     members = [values[k] for k in plan.members]
     size_bound = None if plan.promise is None else plan.promise.size_bound

@@ -29,6 +29,7 @@ from palm_theory.artifact import (
 from palm_theory.audit import OptimalValueOracle, audit
 from palm_theory.backend import (
     PolicyBackend,
+    Power,
     problem_description,
     problem_fingerprint,
     read_policy,
@@ -40,6 +41,7 @@ from palm_theory.envelope import corner_weights, lower_envelope, scalarize
 from palm_theory.errors import ArtifactError, CertificateError, InputError
 from palm_theory.mixture import Mixture, best_mixture
 from palm_theory.normalizer import Normalizer
+from palm_theory.paired import certify_paired
 from palm_theory.sandwich import Target
 from palm_theory.selection import Method, Selection, requirement, smallest_subset
 from palm_theory.simplex import Array, named_weights, validate_weights
@@ -212,9 +214,15 @@ class Portfolio:
         return best_mixture(self.rewards, self.regularizers, utility)
 
     def audit(self, backend: PolicyBackend | None = None, **options: Any) -> Certificate:
-        """A fresh certificate; arguments as for ``palm_theory.audit``. InputError for another problem's backend."""
+        """A fresh certificate; arguments as for ``palm_theory.audit``. InputError for another problem's backend.
+
+        A backend that declares PAIRED_VALUES, and no further argument, gives one from paired differences.
+        """
         if backend is not None:
             self._check_problem(backend)
+            if Power.PAIRED_VALUES in backend.powers and not options:
+                policies = [member.policy for member in self.members]
+                return certify_paired(backend, policies, policies)
         return audit(self, backend, **options)
 
     def _check_problem(self, backend: PolicyBackend) -> None:

@@ -224,6 +224,7 @@ def _powers(trial: _Trial) -> None:
         Power.OPTIMAL_VALUE: lambda: backend.optimal_value(trial.weights[0]),
         Power.ALL_VALUES: backend.all_values,
         Power.SURROGATE: backend.surrogate,
+        Power.PAIRED_VALUES: lambda: backend.paired_values(trial.need_solutions()[0].policy),
     }
     for power, call in calls.items():
         if power in backend.powers:
@@ -255,6 +256,24 @@ def _all_values(trial: _Trial) -> None:
         best, reached = float((everything @ row).max()), solution.value.scalarize(row)
         if abs(best - reached) > trial.tolerance:
             raise LawBroken(f"at weights {row.tolist()}: the best value is {best}, but optimize reaches {reached}")
+
+
+@_law("paired_values: (N, d) on the same N units for every policy, with the mean of evaluate")
+def _paired_values(trial: _Trial) -> None:
+    if Power.PAIRED_VALUES not in trial.backend.powers:
+        raise LawSkipped("PAIRED_VALUES is not declared")
+    shapes = set()
+    for solution in trial.need_solutions():
+        values = np.asarray(trial.backend.paired_values(solution.policy))
+        shapes.add(values.shape)
+        if len(shapes) > 1 or values.ndim != 2 or len(values) < 2:
+            raise LawBroken(f"shapes {sorted(shapes)}: every policy needs (N, d) with one N >= 2")
+        found, expected = values.mean(axis=0), trial.backend.evaluate(solution.policy).vertex_values
+        if found.shape != expected.shape or np.abs(found - expected).max() > trial.tolerance:
+            raise LawBroken(f"paired values have the mean {found}, but evaluate gives {expected}")
+    for name, values in trial.backend.paired_reference().items():
+        if np.shape(values) not in shapes:
+            raise LawBroken(f"the reference {name!r} has shape {np.shape(values)}, the policies {sorted(shapes)}")
 
 
 @_law("bad weights are refused: wrong length, negative, not summing to 1, NaN")

@@ -84,12 +84,14 @@ def distil(
 
 def _accumulate(model: Any, rows: list[Drawn], size: int, pad: int, limit: int) -> float:
     """Add up the gradient of the cross-entropy, a few rows at a time; returns the loss."""
+    import torch
+
     total = 0.0
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         logprobs = next_token_logprobs(model, [row.prompt for row in part], [row.answer for row in part], pad)
         own = gather_logprobs(logprobs, [row.answer for row in part])
-        loss = -sum(row.share * of_row.sum() for row, of_row in zip(part, own, strict=True))
+        loss = -torch.stack([row.share * of_row.sum() for row, of_row in zip(part, own, strict=True)]).sum()
         (loss / limit).backward()  # the scale that the reinforcement steps have, for the same gradient clipping
         total += float(loss.detach())
     return total

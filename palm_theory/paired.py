@@ -1,0 +1,165 @@
+"""Certificates from policies measured on the same evaluation units: what the units share cancels in the differences.
+
+With g_k ∈ R^d the vertex values r − f·1 of policy k on one unit (a prompt), J_w(π_k) = ⟨w, E g_k⟩. Let U_jk be upper
+confidence limits of E[g_j − g_k], coordinate by coordinate, for every reference policy j and every k of the portfolio,
+and L_k lower limits of E[g_k]. Where all hold together, for every w ∈ Δ and every ε ∈ [0, 1]
+
+    (1−ε)·J_w(π_j) − max_k J_w(π_k) ≤ min_k ⟨w, (1−ε)·U_jk − ε·L_k⟩,
+
+whose largest value over the simplex is a linear program in (w, t). One set of limits serves every ε, so that the least
+ε that passes may be looked for (docs/theory/statistics.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import linprog
+from scipy.stats import t as student
+
+from palm_theory.backend import PolicyBackend
+from palm_theory.certificate import Certificate, Kind
+from palm_theory.errors import BackendError, CertificateError, InputError
+from palm_theory.intervals import split_failure
+from palm_theory.simplex import Array, as_float_array
+
+EPSILON_STEPS = 40
+"""Halvings of [0, 1] in the search for ε: to 10⁻¹², and upwards, so that what is claimed has passed."""
+
+
+def audit_paired(
+    portfolio: Sequence[ArrayLike],
+    reference: Sequence[ArrayLike],
+    *,
+    confidence: float = 0.95,
+    delta: float = 0.0,
+    described: str | None = None,
+) -> Certificate:
+    """The least ε, at additive gap ``delta``, for which max_k J_w(π_k) ≥ (1−ε)·J_w(π_j) − δ holds for every w ∈ Δ and
+    every reference policy j, with probability at least ``confidence``.
+
+    Parameters
+    ----------
+    portfolio : for each of the K ≥ 1 policies its vertex values r − f·1 on N units, shape (N, d), row n of every
+        policy measured on unit n; N ≥ 2.
+    reference : the same for the policies that stand for J*. Members of the portfolio among them, told by equal
+        numbers, need no comparison.
+    described : what the reference is, for people.
+
+    Intervals are Student's t on the paired differences, an approximation for large N, split by Bonferroni. The kind is
+    "bounded", the confidence as given; without any reference policy outside the portfolio the claim holds with
+    certainty and is 0. Raises InputError on shapes that do not pair, non-finite numbers, or a confidence outside (0, 1).
+    """
+    ours, others = _checked(portfolio), _checked(reference)
+    n, d = ours[0].shape
+    if any(values.shape != (n, d) for values in [*ours, *others]):
+        raise InputError(f"every policy needs values of one shape (N, d) on the same units, here {(n, d)}")
+    others = [values for values in others if not any(np.array_equal(values, own) for own in ours)]
+    failure = split_failure(confidence, max(1, (len(others) + 1) * len(ours) * d))
+    width = float(student.ppf(1 - failure, n - 1))  # each limit is one-sided
+    upper = np.array([[_limit(other - own, width) for own in ours] for other in others])
+    lower = np.array([_limit(own, -width) for own in ours])
+    epsilon, weights = _least_epsilon(upper, lower, delta)
+    additive, _ = _worst(upper)
+    return Certificate(
+        epsilon=epsilon,
+        delta=delta,
+        worst_weight=weights,
+        kind=Kind.BOUNDED,
+        confidence=confidence if others else 1.0,
+        additive_gap=max(0.0, additive),
+        slack=math.inf if others else 0.0,
+        size=len(ours),
+        reference=described or f"{len(reference)} policies measured on the same {n} units",
+        interval="paired t" if others else None,
+    )
+
+
+def certify_paired(
+    backend: PolicyBackend, portfolio: Sequence[Any], solved: Sequence[Any], *, confidence: float = 0.95
+) -> Certificate:
+    """``audit_paired`` of a portfolio's policies against every policy ``solved`` and the backend's own reference.
+
+    ``backend`` declares PAIRED_VALUES. Raises BackendError where its values are not as that power promises.
+    """
+    ours = [_of(backend, policy) for policy in portfolio]
+    named = backend.paired_reference()
+    reference = [*(_of(backend, policy) for policy in solved), *named.values()]
+    described = f"the {len(solved)} policies solved" + "".join(f", {name}" for name in named)
+    return audit_paired(ours, reference, confidence=confidence, described=described)
+
+
+def _of(backend: PolicyBackend, policy: Any) -> Array:
+    values = np.asarray(backend.paired_values(policy), dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != len(backend.objectives) or not np.all(np.isfinite(values)):
+        raise BackendError(
+            f"{type(backend).__name__}.paired_values gave an array of shape {values.shape}, or no numbers"
+        )
+    return values
+
+
+def _checked(policies: Sequence[ArrayLike]) -> list[Array]:
+    values = [as_float_array(policy, "values of a policy") for policy in policies]
+    if not values:
+        raise InputError("at least one policy is needed")
+    for array in values:
+        if array.ndim != 2 or len(array) < 2 or array.shape[1] < 1:
+            raise InputError(f"values of a policy must have shape (N, d) with N >= 2, got {array.shape}")
+        if not np.all(np.isfinite(array)):
+            raise InputError("values of a policy must be finite")
+    return values
+
+
+def _limit(values: Array, width: float) -> Array:
+    return values.mean(axis=0) + width * values.std(axis=0, ddof=1) / math.sqrt(len(values))
+
+
+def _worst(payoffs: Array) -> tuple[float, Array | None]:
+    """max_j max_{w ∈ Δ} min_k ⟨w, payoffs[j, k]⟩ of (J, K, d), and the w; −inf where there is no j."""
+    best, where = -math.inf, None
+    for rows in payoffs:
+        k, d = rows.shape
+        # Variables (w, t): maximise t with t ≤ ⟨w, row⟩ for every row.
+        answer = linprog(
+            np.r_[np.zeros(d), -1.0],
+            A_ub=np.c_[-rows, np.ones(k)],
+            b_ub=np.zeros(k),
+            A_eq=np.r_[np.ones(d), 0.0][None],
+            b_eq=[1.0],
+            bounds=[(0, None)] * d + [(None, None)],
+        )
+        if not answer.success:
+            raise CertificateError(f"the linear program of a paired audit failed: {answer.message}")
+        weights = np.clip(answer.x[:d], 0, None)
+        weights /= weights.sum()
+        # Weak duality makes any dual solution a bound; the primal value at the weights found may lie below it.
+        value = max(float((rows @ weights).min()), -float(answer.fun))
+        if value > best:
+            best, where = value, weights
+    return best, where
+
+
+def _least_epsilon(upper: Array, lower: Array, delta: float) -> tuple[float, Array | None]:
+    """The least ε ∈ [0, 1] that passes, or inf, and the weights where it is tightest."""
+
+    def worst(epsilon: float) -> tuple[float, Array | None]:
+        return _worst((1 - epsilon) * upper - epsilon * lower[None]) if len(upper) else (-math.inf, None)
+
+    gap, weights = worst(0.0)
+    if gap <= delta:
+        return 0.0, weights
+    if worst(1.0)[0] > delta:
+        return math.inf, worst(1.0)[1]
+    low, high = 0.0, 1.0
+    for _ in range(EPSILON_STEPS):
+        middle = (low + high) / 2
+        gap, found = worst(middle)
+        if gap <= delta:
+            high = middle
+        else:
+            low, weights = middle, found
+    return high, weights

@@ -1,0 +1,117 @@
+"""Paired certificates: the statement, the linear program, and how often they hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palm_theory.audit import audit
+from palm_theory.certificate import Kind
+from palm_theory.errors import InputError
+from palm_theory.paired import _worst, audit_paired
+from palm_theory.simplex import sample_dirichlet, simplex_lattice
+from palm_theory.value import Value
+
+
+def measured(rng: np.random.Generator, means: np.ndarray, units: int, own: float = 0.05) -> list[np.ndarray]:
+    """Policies of the given means (K, d) on the same units, whose difficulty all policies share."""
+    shared = rng.normal(0, 0.3, (units, 1))
+    return [mean + shared + rng.normal(0, own, (units, len(mean))) for mean in means]
+
+
+@given(seed=st.integers(0, 10**6), d=st.integers(1, 4), k=st.integers(1, 4))
+def test_the_linear_program_is_the_largest_of_the_smallest(seed: int, d: int, k: int):
+    payoffs = np.random.default_rng(seed).normal(size=(2, k, d))
+    value, weights = _worst(payoffs)
+    assert weights is not None
+    lattice = simplex_lattice(d, 24)
+    seen = (lattice @ payoffs.transpose(0, 2, 1)).min(axis=-1).max()
+    assert value >= seen - 1e-9
+    assert value == pytest.approx((payoffs @ weights).min(axis=1).max(), abs=1e-7)
+
+
+@given(seed=st.integers(0, 10**6), d=st.integers(1, 3))
+def test_the_claim_covers_the_measured_gap_everywhere(seed: int, d: int):
+    rng = np.random.default_rng(seed)
+    values = measured(rng, rng.uniform(0.2, 1, (6, d)), 40)
+    certificate = audit_paired(values[:3], values)
+    means = np.array([value.mean(axis=0) for value in values])
+    table = sample_dirichlet(d, 500, seed=0) @ means.T
+    ours, best = table[:, :3].max(axis=1), table.max(axis=1)
+    assert certificate.kind is Kind.BOUNDED
+    assert (best - ours).max() <= certificate.additive_gap + 1e-9
+    if certificate.epsilon <= 1:
+        assert np.all(ours >= (1 - certificate.epsilon) * best - 1e-9)
+
+
+def test_claims_hold_as_often_as_they_say():
+    truth = np.array([[0.9, 0.3], [0.35, 0.8], [0.6, 0.62]])
+    exact = audit([Value(row, 0.0) for row in truth[:2]], reference=[Value(row, 0.0) for row in truth])
+    rng = np.random.default_rng(0)
+    trials = [audit_paired(v[:2], v, confidence=0.9) for v in (measured(rng, truth, 30) for _ in range(200))]
+    for name, target in (("epsilon", exact.epsilon), ("additive_gap", exact.additive_gap)):
+        held = np.mean([getattr(certificate, name) >= target for certificate in trials])
+        assert held >= 0.9 - 2 * np.sqrt(0.9 * 0.1 / 200)
+
+
+def test_pairing_pays_where_units_differ_more_than_policies():
+    truth = np.array([[0.9, 0.3], [0.35, 0.8], [0.6, 0.62]])
+    values = measured(np.random.default_rng(0), truth, 32)
+    paired = audit_paired(values[:2], values)
+    unpaired = [Value(v.mean(axis=0), 0.0, v.std(axis=0, ddof=1) / np.sqrt(len(v)), 0.0, len(v)) for v in values]
+    plain = audit(unpaired[:2], reference=unpaired)
+    assert paired.additive_gap < plain.additive_gap / 2
+
+
+def test_a_reference_within_the_portfolio_is_no_question():
+    values = measured(np.random.default_rng(0), np.array([[0.9, 0.3], [0.3, 0.8]]), 10)
+    certificate = audit_paired(values, [values[1], values[0].copy()])
+    assert certificate.epsilon == certificate.additive_gap == 0
+    assert certificate.confidence == 1
+
+
+@given(seed=st.integers(0, 10**6))
+def test_another_policy_never_worsens_the_measured_claim_of_its_reference(seed: int):
+    """More intervals widen each, so only the claim without Bonferroni's split is monotone: at one comparison each."""
+    rng = np.random.default_rng(seed)
+    values = measured(rng, rng.uniform(0.2, 1, (4, 2)), 200, own=0.0)
+    few, more = audit_paired(values[:2], values), audit_paired(values[:3], values)
+    assert more.additive_gap <= few.additive_gap + 1e-9
+
+
+@given(seed=st.integers(0, 10**6))
+def test_objectives_may_be_reordered(seed: int):
+    rng = np.random.default_rng(seed)
+    values = measured(rng, rng.uniform(0.2, 1, (5, 3)), 20)
+    order = rng.permutation(3)
+    first = audit_paired(values[:2], values)
+    second = audit_paired([v[:, order] for v in values[:2]], [v[:, order] for v in values])
+    assert second.epsilon == pytest.approx(first.epsilon, abs=1e-6)
+    assert second.additive_gap == pytest.approx(first.additive_gap, abs=1e-9)
+
+
+def test_no_epsilon_where_a_policy_may_be_worth_less_than_nothing():
+    rng = np.random.default_rng(0)
+    values = measured(rng, np.array([[-0.5, -0.5], [0.5, 0.5]]), 30)
+    certificate = audit_paired(values[:1], values)
+    assert certificate.epsilon == np.inf
+    assert not certificate.certifies(0.5)
+    assert certificate.additive_gap >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("portfolio", "reference", "confidence", "text"),
+    [
+        ([], [np.ones((3, 2))], 0.95, "at least one policy"),
+        ([np.ones((3, 2))], [], 0.95, "at least one policy"),
+        ([np.ones((1, 2))], [np.ones((1, 2))], 0.95, "N >= 2"),
+        ([np.ones((3, 2))], [np.ones((4, 2))], 0.95, "same units"),
+        ([np.full((3, 2), np.nan)], [np.ones((3, 2))], 0.95, "finite"),
+        ([np.ones((3, 2))], [np.ones((3, 2))], 1.0, "confidence"),
+    ],
+)
+def test_bad_arguments(portfolio, reference, confidence: float, text: str):
+    with pytest.raises(InputError, match=text):
+        audit_paired(portfolio, reference, confidence=confidence)
