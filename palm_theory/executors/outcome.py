@@ -6,8 +6,10 @@ reported, never retried. No outcome means that its worker was lost: it is retrie
 
 from __future__ import annotations
 
+import os
 import pickle
 import platform
+import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -47,12 +49,13 @@ class Outcome:
 
 
 def packed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-    """A call as bytes for another machine, with cloudpickle: what can be imported there goes by name. Raises
-    BackendError where it cannot be pickled."""
+    """A call as bytes for another machine, with cloudpickle: what can be imported here goes by name, and with the
+    folders it is found in. Raises BackendError where it cannot be pickled."""
     import cloudpickle
 
     try:
-        return cloudpickle.dumps((function, args, kwargs))
+        folders = [os.path.abspath(path) for path in sys.path]
+        return pickle.dumps((folders, cloudpickle.dumps((function, args, kwargs))))
     except Exception as error:
         raise BackendError(f"a call that cannot be pickled cannot leave this process: {error}") from error
 
@@ -61,7 +64,10 @@ def run_packed(call: bytes) -> Outcome:
     """Unpack a call, run it here, and catch what it raises; KeyboardInterrupt and SystemExit pass."""
     node = platform.node()
     try:
-        function, args, kwargs = pickle.loads(call)
+        folders, payload = pickle.loads(call)
+        # Last, so that nothing installed here is hidden by the other machine's.
+        sys.path.extend(path for path in folders if path not in sys.path and os.path.isdir(path))
+        function, args, kwargs = pickle.loads(payload)
         return Outcome(function(*args, **kwargs), node=node)
     except Exception as error:
         return Outcome(error=_portable(error), trace=traceback.format_exc(), node=node)

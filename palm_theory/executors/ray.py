@@ -7,7 +7,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, InvalidStateError
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -124,7 +124,7 @@ class RayExecutor(Executor):
             if not task.future.cancel():
                 self._forget(task)
                 _cancel(task.ref, force=True)
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(InvalidStateError):
                     task.future.set_exception(BackendError(f"{task.label} was stopped"))
         self._disconnect()
 
@@ -146,7 +146,7 @@ class RayExecutor(Executor):
         from ray import exceptions
 
         error = done.exception()
-        if task.future.done():
+        if task.withdrawn or task.future.done():
             self._forget(task)
         elif error is None:
             self._settle(task, done.result())
@@ -154,9 +154,7 @@ class RayExecutor(Executor):
             reason = " ".join(str(error).split()).split(". This can")[0][:300]
             task.attempts += 1
             if task.attempts > self._retries:
-                text = (
-                    f"{task.label} was lost {task.attempts} time(s), the last time by {type(error).__name__}: {reason}"
-                )
+                text = f"{task.label} was lost {task.attempts} time(s), at last by {type(error).__name__}: {reason}"
                 self._settle(task, Outcome(error=BackendError(text), trace="no traceback: the worker was lost"))
                 return
             retry = f"retry {task.attempts} of {self._retries}"
@@ -169,8 +167,8 @@ class RayExecutor(Executor):
 
     def _settle(self, task: _Task, outcome: Outcome) -> None:
         # Two attempts may end where a node was cut off and came back: the first to arrive counts.
-        with contextlib.suppress(Exception):
-            if task.future.set_running_or_notify_cancel():
+        with contextlib.suppress(InvalidStateError):
+            if not task.future.done() and task.future.set_running_or_notify_cancel():
                 outcome.settle(task.future)
         self._forget(task)
 
@@ -189,6 +187,7 @@ class RayExecutor(Executor):
                 return False
         except RayError:
             return False
+        task.withdrawn = True
         _cancel(task.ref, force=False)
         self._forget(task)
         return True
@@ -208,6 +207,7 @@ class _Task:
     payload: bytes
     future: _RayFuture
     attempts: int = 0
+    withdrawn: bool = False
     ref: Any = None
 
 
@@ -220,13 +220,11 @@ class _RayFuture(Future[Any]):
         self.number = 0
 
     def cancel(self) -> bool:
-        if not self.done() and not self._withdraw(self.number):
+        if self.done():
+            return self.cancelled()
+        if not self._withdraw(self.number) or not super().cancel():
             return False
-        if not super().cancel():
-            return False
-        # Nobody else will tell those who wait for it.
-        with contextlib.suppress(Exception):
-            self.set_running_or_notify_cancel()
+        self.set_running_or_notify_cancel()  # nobody else tells those who wait for it
         return True
 
 

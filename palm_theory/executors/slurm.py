@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, InvalidStateError
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from palm_theory.errors import BackendError, InputError
 from palm_theory.executors.outcome import Outcome, packed, run_packed, task_label
+from palm_theory.executors.squeue import QueueStates, is_over
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 CLUSTERS = ("slurm", "local", "debug")
 GRACE_SECONDS = 10.0
 """How long a finished job's result may take to show up through a shared file system."""
+SQUEUE_SECONDS = 5.0
+"""SLURM is asked for the states of jobs at most this often; results are looked for in the folder."""
 HOPELESS = ("CANCELLED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 """States of a lost job that starting it again would not cure."""
 
@@ -92,6 +96,7 @@ class SlurmExecutor(Executor):
             "slurm_additional_parameters": dict(parameters or {}) or None,
         }
         self._submitter.update_parameters(**{key: value for key, value in asked.items() if value is not None})
+        self._states = QueueStates(max(poll_seconds, SQUEUE_SECONDS))
         self._numbers = itertools.count(1)
         self._waiting: queue.SimpleQueue[_Task] = queue.SimpleQueue()
         self._running: list[_Task] = []
@@ -186,10 +191,8 @@ class SlurmExecutor(Executor):
             _cancel(task)
             return True
         task.note_start()
-        if not task.job.done():
-            return False
-        if self._cluster != "debug" and not task.job.paths.result_pickle.exists():
-            return task.is_lost_for(GRACE_SECONDS) and not self._again(task)
+        if self._cluster != "debug" and not task.has_result():
+            return is_over(self._state(task)) and task.is_lost_for(GRACE_SECONDS) and not self._again(task)
         try:
             outcome = task.job.result()
         except Exception as error:  # submitit's: the pickled call could not even be read, or its time was up too often
@@ -197,9 +200,14 @@ class SlurmExecutor(Executor):
         task.settle(outcome)
         return True
 
+    def _state(self, task: _Task) -> str:
+        if self._cluster == "slurm":
+            return self._states.state(task.job.job_id, [other.job.job_id for other in self._running])
+        return str(task.job.state).upper()
+
     def _again(self, task: _Task) -> bool:
         """Submit a lost job again; False where that is no use, with the error on its future."""
-        state = str(task.job.state).upper()
+        state = self._state(task)
         task.attempts += 1
         if state.startswith(HOPELESS) or task.attempts > self._retries or self._stopped.is_set():
             text = f"{task.label} was lost {task.attempts} time(s), its last job {task.job.job_id} in state {state}"
@@ -249,6 +257,12 @@ class _Task:
     job: Any = None
     lost_since: float | None = None
 
+    def has_result(self) -> bool:
+        """Whether the job has left its result."""
+        with contextlib.suppress(OSError):
+            os.scandir(self.job.paths.folder).close()  # asks a network file system anew
+        return self.job.paths.result_pickle.exists()
+
     def is_lost_for(self, seconds: float) -> bool:
         """Whether its job, ended without a result, was first seen so at least this long ago."""
         if self.lost_since is None:
@@ -258,14 +272,14 @@ class _Task:
     def note_start(self) -> None:
         """Mark the future as running once the job says that it has started."""
         if not self.future.running() and self.call.started.exists():
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(InvalidStateError):
                 self.future.set_running_or_notify_cancel()
 
     def settle(self, outcome: Outcome) -> None:
         """Give the future its result, unless it was cancelled."""
         self.call.started.unlink(missing_ok=True)
-        with contextlib.suppress(Exception):
-            if self.future.running() or self.future.set_running_or_notify_cancel():
+        with contextlib.suppress(InvalidStateError):
+            if not self.future.done() and (self.future.running() or self.future.set_running_or_notify_cancel()):
                 outcome.settle(self.future)
 
 
@@ -275,12 +289,12 @@ class _SlurmFuture(Future[Any]):
     task: _Task
 
     def cancel(self) -> bool:
-        if not self.done():
-            self.task.note_start()
+        if self.done():
+            return self.cancelled()
+        self.task.note_start()
         if not super().cancel():
             return False
-        with contextlib.suppress(Exception):
-            self.set_running_or_notify_cancel()
+        self.set_running_or_notify_cancel()  # nobody else tells those who wait for it
         return True
 
 
