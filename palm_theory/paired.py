@@ -52,7 +52,8 @@ def audit_paired(
 
     Intervals are Student's t on the paired differences, an approximation for large N, split by Bonferroni. The kind is
     "bounded", the confidence as given; without any reference policy outside the portfolio the claim holds with
-    certainty and is 0. Raises InputError on shapes that do not pair, non-finite numbers, or a confidence outside (0, 1).
+    certainty and is 0. Raises InputError on shapes that do not pair, numbers that are not finite, or a confidence
+    outside (0, 1).
     """
     ours, others = _checked(portfolio), _checked(reference)
     n, d = ours[0].shape

@@ -7,6 +7,7 @@ from backends.llm.backend import LLMBackend
 from backends.llm.evaluation import Measured, paired_difference
 from backends.llm.policies import Adapter, DecodingMixture, GibbsResampling, LLMPolicy, Reference, make_soup
 from backends.llm.prompts import arithmetic_prompts, bundled_held_out, bundled_prompts, read_prompts
+from backends.llm.remote import RemoteWorkers
 from backends.llm.rewards import Reward
 from backends.llm.settings import Chat, Evaluation, Planning, Training
 from backends.llm.texts import Completion, Prompt
@@ -25,6 +26,7 @@ __all__ = [
     "Planning",
     "Prompt",
     "Reference",
+    "RemoteWorkers",
     "Reward",
     "Training",
     "Workers",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from backends.llm.planning import ForecastQuality, empirical_bandit, forecast_qu
 from backends.llm.policies import Adapter, LLMPolicy, load_policy, policy_digest, save_policy
 from backends.llm.problem import Problem, fingerprint
 from backends.llm.prompts import bundled_held_out, bundled_prompts, read_prompts
+from backends.llm.remote import RemoteWorkers
 from backends.llm.rewards import resolve_rewards
 from backends.llm.sensitivity import Rescaled, sensitivity
 from backends.llm.settings import DEFAULT_MODEL, Chat, Evaluation, Planning, Training, preset
 from backends.llm.texts import Prompt
 from backends.llm.training import ADAPTER_FOLDER
-from backends.llm.worker import Workers, run_job
+from backends.llm.worker import Runner, Workers, solving_threads
 from palm_theory.backend import PolicyBackend, Power, Solution, Status, seed_for
 from palm_theory.build import build_portfolio
 from palm_theory.errors import InputError
@@ -58,7 +59,8 @@ class LLMBackend(PolicyBackend):
     training, evaluation, planning : see ``backends.llm.settings``.
     system_prompt, max_new_tokens, dtype, batch_size : see ``Chat``; without a dtype the fastest on this machine.
     folder : where training, evaluations and samples are kept and resumed from.
-    workers : how jobs run; by default one process with one thread.
+    workers : where jobs run: ``Workers`` of this machine (one process with one thread by default), or
+        ``RemoteWorkers``, tasks of a cluster.
 
     A policy is an ``LLMPolicy``: an ``Adapter`` from ``optimize``, or a ``DecodingMixture``, ``GibbsResampling``,
     ``Reference`` that the caller makes. Raises InputError on any bad argument, before any model is loaded.
@@ -83,7 +85,7 @@ class LLMBackend(PolicyBackend):
         batch_size: int = 64,
         seed: int = 0,
         folder: str | Path = DEFAULT_FOLDER,
-        workers: Workers | None = None,
+        workers: Runner | None = None,
     ) -> None:
         sizes = preset(preset_name)
         limit = max_new_tokens or sizes.max_new_tokens
@@ -99,8 +101,8 @@ class LLMBackend(PolicyBackend):
             planning=planning or sizes.planning,
             seed=int(seed),
         )
-        self.folder = Path(folder)
-        self.workers = workers or Workers()
+        self.folder = Path(folder).absolute()
+        self.workers: Runner = workers or Workers()
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -134,8 +136,8 @@ class LLMBackend(PolicyBackend):
         """Train the adapter for ``weights``, or take it from the folder where it is finished, and measure it."""
         job = self.training_job(weights)
         if job.samples is not None and not job.is_done:
-            run_job(self.planning_job(), self.workers, self._slots)
-        run_job(job, self.workers, self._slots)
+            self.workers.run(self.planning_job(), self._slots)
+        self.workers.run(job, self._slots)
         policy = self.trained_policy(job)
         value = self.measure(policy).value()
         write_card(Path(policy.folder), policy, self.problem, weights, value)
@@ -162,7 +164,7 @@ class LLMBackend(PolicyBackend):
         if not isinstance(policy, LLMPolicy):
             raise InputError(f"an LLM policy is needed, got {type(policy).__name__}")
         job = self.evaluation_job(policy)
-        run_job(job, self.workers, self._slots)
+        self.workers.run(job, self._slots)
         return load_measured(job.folder / MEASURED_FILE)
 
     def evaluation_job(self, policy: LLMPolicy) -> EvaluateJob:
@@ -173,7 +175,7 @@ class LLMBackend(PolicyBackend):
     def planning_samples(self) -> Array:
         """Scored answers of the base model, rewards (X, m, d); sampled on the first call, kept in the folder."""
         job = self.planning_job()
-        run_job(job, self.workers, self._slots)
+        self.workers.run(job, self._slots)
         return load_samples(job.folder)
 
     def planning_job(self) -> SampleJob:
@@ -204,8 +206,7 @@ class LLMBackend(PolicyBackend):
         from backends.llm.run import print_run, run
 
         if strategy is not None and not isinstance(strategy, Planned):
-            executor = ThreadPoolExecutor(self.workers.count)
-            with executor:
+            with solving_threads(self.workers) as executor:
                 return build_portfolio(self, strategy, path=path, executor=executor)
         planned = strategy or Planned()
         result = run(self, planned, path, console)
@@ -216,6 +217,11 @@ class LLMBackend(PolicyBackend):
     def workers_for(count: int, gpus: tuple[str, ...] = ()) -> Workers:
         """``count`` worker processes with one thread each, on ``gpus`` where there are."""
         return Workers(count=count, gpus=gpus)
+
+    @staticmethod
+    def remote_workers(executor: Executor, threads: int = 1) -> RemoteWorkers:
+        """Jobs as tasks of ``executor``, with ``threads`` CPU threads each. See ``remote.RemoteWorkers``."""
+        return RemoteWorkers(executor, threads=threads)
 
     @staticmethod
     def open_portfolio(folder: Path) -> Portfolio:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +18,11 @@ from backends.llm.planning import SAMPLES_FILE, Progress, sample_base_model
 from backends.llm.policies import LLMPolicy
 from backends.llm.problem import Problem
 from backends.llm.training import is_trained, train
+from palm_theory.storage import explained_disk_errors
 
 PROGRESS_FILE = "progress.json"
+STEPS_FILE = "steps.log"
+"""A line a step: time, machine, process, done/total. A line of a second process shows what it went on from."""
 MEASURED_FILE = "measured.json"
 
 
@@ -47,9 +53,12 @@ class Job(ABC):
         """Do it, in this process."""
 
     def progress(self, done: int, total: int) -> None:
-        """Note in ``folder`` how far the work is."""
+        """Note in ``folder`` how far the work is, and in its log of steps when, where and by which process."""
         record = {"title": self.title, "done": done, "total": total}
         write_atomically(self.folder / PROGRESS_FILE, json.dumps(record).encode())
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with explained_disk_errors(self.folder), (self.folder / STEPS_FILE).open("a") as log:
+            log.write(f"{now} {platform.node()} {os.getpid()} {done}/{total}\n")
 
 
 @dataclass(frozen=True)

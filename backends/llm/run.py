@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from backends.llm.planning import ForecastQuality
 from backends.llm.policies import Reference
 from backends.llm.progress import RunProgress
 from backends.llm.sensitivity import Rescaled
+from backends.llm.worker import solving_threads
 from palm_theory.audit import audit
 from palm_theory.build import build_portfolio
 from palm_theory.certificate import Certificate
@@ -50,17 +50,18 @@ def run(backend: LLMBackend, strategy: Planned, path: Path, console: Console) ->
     Interrupted, run it again: samples, checkpoints, adapters and evaluations are taken up where they are.
     """
     progress = RunProgress(backend, strategy.limit(len(backend.objectives)), console)
-    with progress, ThreadPoolExecutor(backend.workers.count) as executor:
+    with progress, solving_threads(backend.workers) as executor:
         surrogate = backend.surrogate()
         plan = strategy.forecast(surrogate, max(FORECAST_SIZES, strategy.limit(len(backend.objectives))))
         weights = strategy.choose(plan, len(backend.objectives))
         progress.policies = len(weights)
         progress.jobs = [backend.training_job(row) for row in weights]
+        reference = executor.submit(backend.measure, Reference(backend.problem.chat))
         portfolio = build_portfolio(backend, strategy, path=path, executor=executor, progress=False)
         measured = tuple(backend.measure(member.policy) for member in portfolio)
-        base = backend.measure(Reference(backend.problem.chat))
-    reference = [*portfolio.policy_values, base.value()]
-    certificate = audit(portfolio.policy_values, reference=reference, reward_max=backend.reward_max)
+        base = reference.result()
+    known = [*portfolio.policy_values, base.value()]
+    certificate = audit(portfolio.policy_values, reference=known, reward_max=backend.reward_max)
     return Run(portfolio, plan, backend.forecast_quality(), measured, base, certificate)
 
 

@@ -7,23 +7,26 @@ import errno
 import json
 import os
 import pickle
+import platform
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
 from backends.llm.jobs import Job
 from palm_theory.errors import ArtifactError, BackendError, InputError, PalmError
+from palm_theory.executors.claim import claim
 from palm_theory.storage import explained_disk_errors
 
 ERROR_FILE = "error.json"
 LOG_FILE = "log.txt"
-LOCK_FILE = ".lock"
 LOG_TAIL = 12
 POLL_SECONDS = 0.2
 FULL_BELOW = 2**20
@@ -39,9 +42,30 @@ WORKER_ENVIRONMENT = {
 }
 
 
+class Runner(Protocol):
+    """Where jobs run: ``Workers`` here, ``RemoteWorkers`` as tasks of an executor."""
+
+    @property
+    def count(self) -> int:
+        """How many jobs to hand over at once."""
+        ...
+
+    def run(self, job: Job, slots: Path) -> None:
+        """Run ``job`` unless its result is there; return when it is. ``slots`` is a folder for bookkeeping.
+
+        Raises the job's own PalmError, or BackendError where its process died too often. Nothing finished is lost:
+        calling again goes on from the last checkpoint.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Give up on what was handed over: called once no more results are wanted."""
+        ...
+
+
 @dataclass(frozen=True)
 class Workers:
-    """How jobs run: ``count`` at once on this machine, ``threads`` CPU threads each, worker i on GPU ``gpus[i]``.
+    """Processes of this machine: ``count`` at once, ``threads`` CPU threads each, worker i on GPU ``gpus[i]``.
 
     A job that dies is started again up to ``retries`` times and goes on from its last checkpoint. ``isolated`` False
     runs jobs in the calling process instead, one at a time: for debugging, and for rewards that cannot be pickled.
@@ -61,35 +85,119 @@ class Workers:
         if self.gpus and len(self.gpus) < self.count:
             raise InputError(f"{self.count} workers need as many GPU ids, got {', '.join(self.gpus)}")
 
-
-def run_job(job: Job, workers: Workers, slots: Path) -> None:
-    """Run ``job`` unless its result is there. Callers in other threads and processes share ``workers.count`` slots.
-
-    Raises the job's own PalmError, or BackendError where its process died more than ``retries`` times. Nothing
-    finished is lost: calling again goes on from the last checkpoint.
-    """
-    if job.is_done:
-        return
-    with explained_disk_errors(job.folder):
-        job.folder.mkdir(parents=True, exist_ok=True)
-        slots.mkdir(parents=True, exist_ok=True)
-    with FileLock(job.folder / LOCK_FILE), _slot(slots, workers.count) as slot:
+    def run(self, job: Job, slots: Path) -> None:
+        """Run ``job`` here. Callers in other threads and processes of this machine share the ``count`` slots."""
         if job.is_done:
             return
-        if not workers.isolated:
-            with explained_failures(job):
-                job.run()
-            return
-        payload = _pickled(job)
-        environment = _environment(workers, slot, workers.count if job.uses_all_threads else 1)
-        for attempt in range(workers.retries + 1):
-            (job.folder / ERROR_FILE).unlink(missing_ok=True)
-            code = _run_child(payload, environment, job.folder / LOG_FILE)
+        slots = slots / platform.node()
+        with explained_disk_errors(job.folder):
+            job.folder.mkdir(parents=True, exist_ok=True)
+            slots.mkdir(parents=True, exist_ok=True)
+
+        def execute(child: Child) -> None:
+            with _slot(slots, self.count) as slot:
+                if self.isolated:
+                    environment = self._environment(slot, self.count if job.uses_all_threads else 1)
+                    run_in_child(job, child, environment, self.retries)
+                    return
+                with explained_failures(job):
+                    job.run()
+
+        run_claimed(job, execute)
+
+    def stop(self) -> None:
+        """Nothing: a worker process ends with the thread that waits for it."""
+
+    def _environment(self, slot: int, shares: int) -> dict[str, str]:
+        environment = worker_environment(self.threads * shares)
+        if self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot]
+        return environment
+
+
+class Child:
+    """The worker process of one job, if it runs, for whoever must stop it from another thread."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def adopt(self, process: subprocess.Popen[bytes]) -> None:
+        """Take a process; one that comes after ``stop`` is killed."""
+        self._process = process
+        if self._stopped:
+            process.kill()
+
+    def stop(self) -> None:
+        """Kill it, now and whenever it comes."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.kill()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether ``stop`` was called."""
+        return self._stopped
+
+
+def run_claimed(job: Job, execute: Callable[[Child], None]) -> None:
+    """``execute`` once no other worker holds the job's folder, unless its result is there. Where another worker takes
+    the folder over meanwhile (this machine was cut off), the child is stopped and that worker waited for."""
+    while True:
+        child = Child()
+        with claim(job.folder, child.stop):
             if job.is_done:
                 return
-            _raise_reported(job.folder)
-            if attempt == workers.retries:
-                raise BackendError(_death_text(job, code, attempt + 1))
+            try:
+                execute(child)
+            except BackendError:
+                if not child.stopped:
+                    raise
+            else:
+                return
+
+
+def run_in_child(job: Job, child: Child, environment: dict[str, str], retries: int, cwd: Path | None = None) -> None:
+    """Run a claimed job in a process of its own, again up to ``retries`` times where that dies."""
+    payload = _pickled(job)
+    for attempt in range(retries + 1):
+        (job.folder / ERROR_FILE).unlink(missing_ok=True)
+        code = _run_child(payload, environment, job.folder / LOG_FILE, cwd, child)
+        if job.is_done:
+            return
+        if child.stopped:
+            raise BackendError(f"'{job.title}' was stopped: another worker has taken {job.folder} over")
+        _raise_reported(job.folder)
+        if attempt == retries:
+            raise BackendError(_death_text(job, code, attempt + 1))
+
+
+def picklable(job: Job) -> Job:
+    """The job itself; InputError where it cannot be sent to another process."""
+    _pickled(job)
+    return job
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """The environment of a worker process with ``threads`` CPU threads."""
+    environment = {**os.environ, **WORKER_ENVIRONMENT}
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        environment[name] = str(threads)
+    paths = [path for path in sys.path if path] + [os.getcwd()]
+    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    return environment
+
+
+@contextlib.contextmanager
+def solving_threads(workers: Runner) -> Iterator[Executor]:
+    """Threads that wait for ``workers``, as many as they take jobs at once. An error or Ctrl-C stops them."""
+    with ThreadPoolExecutor(workers.count) as executor:
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            workers.stop()
+            raise
 
 
 @contextlib.contextmanager
@@ -127,35 +235,26 @@ def _pickled(job: Job) -> bytes:
     return data
 
 
-def _environment(workers: Workers, slot: int, shares: int) -> dict[str, str]:
-    environment = {**os.environ, **WORKER_ENVIRONMENT}
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        environment[name] = str(workers.threads * shares)
-    if workers.gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = workers.gpus[slot]
-    paths = [path for path in sys.path if path] + [os.getcwd()]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
-    return environment
-
-
-def _run_child(payload: bytes, environment: dict[str, str], log: Path) -> int:
+def _run_child(payload: bytes, environment: dict[str, str], log: Path, cwd: Path | None, child: Child) -> int:
     with explained_disk_errors(log), log.open("ab") as output:
-        child = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "backends.llm.child"],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
+            cwd=cwd,
         )
         try:
-            assert child.stdin is not None
+            child.adopt(process)
+            assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError):
-                child.stdin.write(payload)
-                child.stdin.flush()
-            return child.wait()
+                process.stdin.write(payload)
+                process.stdin.flush()
+            return process.wait()
         except BaseException:
-            child.kill()
-            child.wait()
+            process.kill()
+            process.wait()
             raise
 
 

@@ -16,7 +16,6 @@ import pytest
 from backends.llm import Adapter, DecodingMixture, GibbsResampling, LLMBackend, Reference, Training, Workers, make_soup
 from backends.llm.jobs import PROGRESS_FILE
 from backends.llm.planning import SAMPLES_FILE, TEXTS_FILE
-from backends.llm.worker import run_job
 from palm_theory import Planned, Portfolio, Status, build_portfolio
 from palm_theory.errors import ArtifactError, BackendError, InputError
 from palm_theory.testing import check_conformance
@@ -186,7 +185,7 @@ def dies(prompts, completions) -> list[float]:
 def test_a_job_that_keeps_dying_is_given_up_with_its_log(make_backend):
     backend = make_backend(rewards=["brevity", dies], workers=ISOLATED)
     with pytest.raises(BackendError, match=r"ended with signal 9, 2 time\(s\); what is finished is kept"):
-        run_job(backend.training_job(E1), ISOLATED, backend.folder / "slots")
+        ISOLATED.run(backend.training_job(E1), backend.folder / "slots")
 
 
 def test_a_full_disk_is_explained_and_nothing_finished_is_lost(make_backend, tmp_path: Path):
