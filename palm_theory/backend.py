@@ -137,9 +137,9 @@ class PolicyBackend(ABC):
         paired differences (``palm_theory.paired``)."""
         raise NotImplementedError(f"{type(self).__name__} does not declare {Power.PAIRED_VALUES}")
 
-    def paired_reference(self) -> Mapping[str, Array]:
-        """Paired values of policies that were not asked for, by name, beside which a portfolio has to stand; none by
-        default. Only asked for where PAIRED_VALUES is declared."""
+    def paired_reference(self) -> Mapping[str, Sequence[Array]]:
+        """Paired values of further policies beside which a portfolio has to stand, under words that describe them; none
+        by default. Only asked for where PAIRED_VALUES is declared."""
         return {}
 
     @property

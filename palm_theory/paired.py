@@ -89,7 +89,10 @@ def certify_paired(
     """
     ours = [_of(backend, policy) for policy in portfolio]
     named = backend.paired_reference()
-    reference = [*(_of(backend, policy) for policy in solved), *named.values()]
+    reference = [
+        *(_of(backend, policy) for policy in solved),
+        *(values for group in named.values() for values in group),
+    ]
     described = f"the {len(solved)} policies solved" + "".join(f", {name}" for name in named)
     return audit_paired(ours, reference, confidence=confidence, described=described)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from backends.bandit import BanditBackend
-from backends.llm.evaluation import Measured, load_measured
+from backends.llm.evaluation import Measured, base_measured, load_measured
 from backends.llm.export import write_card
 from backends.llm.jobs import MEASURED_FILE, EvaluateJob, SampleJob, TrainJob, weights_label
 from backends.llm.models import fastest_dtype
-from backends.llm.planning import ForecastQuality, empirical_bandit, forecast_quality, load_samples
-from backends.llm.policies import Adapter, LLMPolicy, load_policy, policy_digest, save_policy
+from backends.llm.planning import ForecastQuality, empirical_bandit, forecast_quality
+from backends.llm.policies import Adapter, LLMPolicy, Reference, load_policy, policy_digest, save_policy
+from backends.llm.policies.gibbs import resampled_values
+from backends.llm.pools import Pool, gather, load_scores, load_texts
 from backends.llm.problem import Problem, fingerprint
 from backends.llm.prompts import bundled_held_out, bundled_prompts, read_prompts
 from backends.llm.remote import RemoteWorkers
@@ -31,13 +34,16 @@ from palm_theory.errors import InputError
 from palm_theory.normalizer import Normalizer
 from palm_theory.planned import Planned
 from palm_theory.portfolio import Member, Portfolio
-from palm_theory.simplex import Array, validate_weights
+from palm_theory.simplex import Array, simplex_lattice, validate_weights
+from palm_theory.storage import explained_disk_errors
 from palm_theory.strategies import Strategy
 from palm_theory.value import Value
 
 DEFAULT_REWARDS = ("brevity", "relevance", "positivity")
 DEFAULT_FOLDER = Path("runs") / "llm"
 TORCH_SEEDS = 2**31
+HELD_OUT_SEED = 500_000
+"""Added to the seed of the held-out pool: no random number of planning is used twice."""
 
 Prompts = Sequence[str] | str | Path
 
@@ -123,7 +129,7 @@ class LLMBackend(PolicyBackend):
 
     @property
     def powers(self) -> frozenset[Power]:
-        return frozenset({Power.SURROGATE})
+        return frozenset({Power.SURROGATE, Power.PAIRED_VALUES})
 
     @property
     def normalizers(self) -> tuple[Normalizer, ...]:
@@ -136,7 +142,7 @@ class LLMBackend(PolicyBackend):
         """Train the adapter for ``weights``, or take it from the folder where it is finished, and measure it."""
         job = self.training_job(weights)
         if job.samples is not None and not job.is_done:
-            self.workers.run(self.planning_job(), self._slots)
+            self._fill(self.planning_pool())
         self.workers.run(job, self._slots)
         policy = self.trained_policy(job)
         value = self.measure(policy).value()
@@ -149,7 +155,7 @@ class LLMBackend(PolicyBackend):
         seed = seed_for(self.problem.seed, w) % TORCH_SEEDS
         run = {**self.problem.describe_policies(), "weights": w.tolist(), "warm_start": str(warm_start or "")}
         folder = self.folder / "policies" / fingerprint(run)
-        samples = self.planning_job().folder if self.problem.training.plan_steps else None
+        samples = self.planning_pool().folder if self.problem.training.plan_steps else None
         return TrainJob(self.problem, folder, tuple(w.tolist()), seed, warm_start, samples)
 
     def trained_policy(self, job: TrainJob) -> Adapter:
@@ -163,6 +169,9 @@ class LLMBackend(PolicyBackend):
         """Per-prompt measurements of a policy; kept on disk, so that asking again costs nothing."""
         if not isinstance(policy, LLMPolicy):
             raise InputError(f"an LLM policy is needed, got {type(policy).__name__}")
+        if isinstance(policy, Reference) and policy.chat == self.problem.chat:
+            answers = self.held_out_answers()
+            return base_measured(answers, load_texts(self.held_out_pool().folder), self.problem.beta)
         job = self.evaluation_job(policy)
         self.workers.run(job, self._slots)
         return load_measured(job.folder / MEASURED_FILE)
@@ -174,13 +183,51 @@ class LLMBackend(PolicyBackend):
 
     def planning_samples(self) -> Array:
         """Scored answers of the base model, rewards (X, m, d); sampled on the first call, kept in the folder."""
-        job = self.planning_job()
-        self.workers.run(job, self._slots)
-        return load_samples(job.folder)
+        return load_scores(self._fill(self.planning_pool()).folder)
 
-    def planning_job(self) -> SampleJob:
-        """The sampling of the base model, and where its result is."""
-        return SampleJob(self.problem, self.folder / "plans" / fingerprint(self.problem.describe_planning()))
+    def planning_pool(self) -> Pool:
+        """The base model's answers to the planning prompts."""
+        problem = self.problem
+        folder = self.folder / "plans" / fingerprint(problem.describe_planning())
+        return Pool(folder, problem.planning_prompts, problem.planning.samples, problem.seed)
+
+    def held_out_answers(self) -> Array:
+        """Scored answers of the base model to the held-out prompts, rewards (N, m, d); kept like those of planning."""
+        return load_scores(self._fill(self.held_out_pool()).folder)
+
+    def held_out_pool(self) -> Pool:
+        """The base model's answers to the held-out prompts."""
+        problem = self.problem
+        folder = self.folder / "held-out" / fingerprint(problem.describe_evaluation())
+        return Pool(folder, problem.held_out, problem.evaluation.base_generations, problem.seed + HELD_OUT_SEED)
+
+    def _fill(self, pool: Pool) -> Pool:
+        """Sample what is missing of a pool, in as many processes as there are."""
+        if not pool.is_done:
+            with explained_disk_errors(pool.folder):
+                pool.folder.mkdir(parents=True, exist_ok=True)
+            shares = min(self.workers.count, len(pool.chunks))
+            jobs = [SampleJob(self.problem, pool.folder / f"share{i}", pool, i, shares) for i in range(shares)]
+            with ThreadPoolExecutor(shares) as threads:
+                for _ in threads.map(lambda job: self.workers.run(job, self._slots), jobs):
+                    pass
+            gather(pool)
+        return pool
+
+    def paired_values(self, policy: Any) -> Array:
+        """r − β·KL·1 of every held-out prompt, (N, d)."""
+        return self.measure(policy).vertex_values
+
+    def paired_reference(self) -> dict[str, list[Array]]:
+        """The base model, and the resampling of its held-out answers at a few weights: what no training reaches."""
+        answers = self.held_out_answers()
+        d = len(self.objectives)
+        weights = np.unique(np.vstack([simplex_lattice(d, 2), np.full((1, d), 1 / d)]), axis=0)
+        resampled = [resampled_values(answers, row, self.problem.beta) for row in weights]
+        return {
+            "the base model": [answers.mean(axis=1)],
+            f"resampling {answers.shape[1]} of its answers at {len(weights)} weights": resampled,
+        }
 
     def surrogate(self) -> BanditBackend:
         """The empirical bandit of the base model's answers: it forecasts ε and δ, and costs no training."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from backends.llm.planning import load_answers
+from backends.llm.pools import load_answers
 from backends.llm.problem import Problem
 from backends.llm.scoring import gather_logprobs, next_token_logprobs
 from backends.llm.tokens import Tokens

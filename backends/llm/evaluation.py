@@ -48,6 +48,11 @@ class Measured:
             len(self.rewards),
         )
 
+    @property
+    def vertex_values(self) -> Array:
+        """r − β·KL·1 of each prompt, (N, d)."""
+        return self.rewards - self.beta * self.divergence[:, None]
+
     def scalarized(self, weights: ArrayLike) -> Array:
         """⟨w, r⟩ − β·KL of each prompt, (N,); their mean is J_w."""
         return self.rewards @ as_float_array(weights, "weights") - self.beta * self.divergence
@@ -88,6 +93,12 @@ def measure(problem: Problem, policy: LLMPolicy) -> Measured:
     rewards = np.einsum("xn,xnd->xd", replies.probabilities, scores.reshape(len(problem.held_out), n, -1))
     shown = [str(row[int(p.argmax())]) for row, p in zip(replies.completions, replies.probabilities, strict=True)]
     return Measured(rewards, replies.divergence, replies.divergence_check, problem.beta, tuple(shown))
+
+
+def base_measured(answers: Array, texts: list[list[str]], beta: float) -> Measured:
+    """The base model's measurements from scored answers (N, m, d) and their texts [n][i]; its KL is 0."""
+    nothing = np.zeros(len(answers))
+    return Measured(answers.mean(axis=1), nothing, nothing, beta, tuple(row[0] for row in texts))
 
 
 def save_measured(measured: Measured, path: Path) -> None:

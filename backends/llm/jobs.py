@@ -14,8 +14,8 @@ import numpy as np
 
 from backends.llm.evaluation import load_measured, measure, save_measured
 from backends.llm.files import write_atomically
-from backends.llm.planning import SAMPLES_FILE, Progress, sample_base_model
 from backends.llm.policies import LLMPolicy
+from backends.llm.pools import Pool, Progress, sample_chunks
 from backends.llm.problem import Problem
 from backends.llm.training import is_trained, train
 from palm_theory.storage import explained_disk_errors
@@ -37,11 +37,6 @@ class Job(ABC):
     @abstractmethod
     def title(self) -> str:
         """What people see beside the progress bar."""
-
-    @property
-    def uses_all_threads(self) -> bool:
-        """Whether other jobs wait for this one, so that it may have every worker's threads."""
-        return False
 
     @property
     @abstractmethod
@@ -107,22 +102,23 @@ class EvaluateJob(Job):
 
 @dataclass(frozen=True)
 class SampleJob(Job):
-    """Sample and score the base model for planning."""
+    """Sample and score ``share`` of the ``shares`` parts of a pool of the base model's answers."""
+
+    pool: Pool
+    share: int
+    shares: int
 
     @property
     def title(self) -> str:
-        return "plan: sample the base model"
-
-    @property
-    def uses_all_threads(self) -> bool:
-        return True
+        return f"sample the base model, part {self.share + 1} of {self.shares}"
 
     @property
     def is_done(self) -> bool:
-        return (self.folder / SAMPLES_FILE).is_file()
+        mine = list(self.pool.chunks)[self.share :: self.shares]
+        return self.pool.is_done or all(self.pool.part(start).is_file() for start in mine)
 
     def run(self) -> None:
-        sample_base_model(self.problem, self.folder, self.progress)
+        sample_chunks(self.problem, self.pool, self.share, self.shares, self.progress)
 
 
 def weights_label(objectives: tuple[str, ...], weights: tuple[float, ...]) -> str:

@@ -12,10 +12,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from backends.llm.backend import LLMBackend
 from backends.llm.jobs import PROGRESS_FILE, Job, TrainJob
+from backends.llm.pools import Pool
 
 # Rough costs of one completion in each phase, in completions sampled from the base model: only the bar goes by them.
+PLAN_STEP_COST = 2.0
 TRAIN_COST = 4.0
-EVALUATE_COST = 3.0
+EVALUATE_COST = 2.0
 POLL_SECONDS = 1.0
 
 
@@ -54,27 +56,32 @@ class RunProgress:
 
     def fraction(self) -> float:
         """The share of the whole run's cost that is done, in [0, 1]."""
-        problem = self.backend.problem
-        plan = len(problem.planning_prompts) * problem.planning.samples
-        training = problem.training
-        train = training.steps * training.prompts_per_step * training.generations * TRAIN_COST
+        problem, training = self.backend.problem, self.backend.problem.training
+        pools = [self.backend.planning_pool(), self.backend.held_out_pool()]
+        rows = training.prompts_per_step * training.generations
+        train = rows * (training.plan_steps * PLAN_STEP_COST + training.steps * TRAIN_COST)
         evaluate = len(problem.held_out) * problem.evaluation.generations * EVALUATE_COST
-        done = plan * _done(self.backend.planning_job())
+        total = sum(_cost(pool) for pool in pools) + self.policies * (train + evaluate)
+        done = sum(_cost(pool) * pool.fraction() for pool in pools)
         for job in self.jobs:
             done += train * _done(job)
             if job.is_done:
                 done += evaluate * _done(self.backend.evaluation_job(self.backend.trained_policy(job)))
-        return min(1.0, done / (plan + self.policies * (train + evaluate)))
+        return min(1.0, done / total)
 
     def _watch(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
             self._bar.update(self._task, completed=self.fraction(), description=self._description())
 
     def _description(self) -> str:
-        if not self.backend.planning_job().is_done:
+        if not self.backend.planning_pool().is_done:
             return "plan: sample the base model"
         finished = sum(job.is_done for job in self.jobs)
         return f"train and evaluate, {finished} of {self.policies} trained"
+
+
+def _cost(pool: Pool) -> int:
+    return len(pool.prompts) * pool.samples
 
 
 def _done(job: Job) -> float:

@@ -18,9 +18,7 @@ from backends.llm.policies import Reference
 from backends.llm.progress import RunProgress
 from backends.llm.sensitivity import Rescaled
 from backends.llm.worker import solving_threads
-from palm_theory.audit import audit
 from palm_theory.build import build_portfolio
-from palm_theory.certificate import Certificate
 from palm_theory.metrics import usage
 from palm_theory.planned import Forecast, Planned
 from palm_theory.portfolio import Portfolio
@@ -31,17 +29,13 @@ FORECAST_SIZES = 12
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a run leaves: the portfolio, the forecast it went by, and measurements per prompt, ``base`` the model's own.
-
-    ``certificate`` audits the portfolio against all policies measured, the base model among them.
-    """
+    """What a run leaves: the portfolio, the forecast it went by, measurements per prompt, the base model's too."""
 
     portfolio: Portfolio
     forecast: Forecast
     quality: ForecastQuality
     measured: tuple[Measured, ...]
     base: Measured
-    certificate: Certificate
 
 
 def run(backend: LLMBackend, strategy: Planned, path: Path, console: Console) -> Run:
@@ -56,13 +50,10 @@ def run(backend: LLMBackend, strategy: Planned, path: Path, console: Console) ->
         weights = strategy.choose(plan, len(backend.objectives))
         progress.policies = len(weights)
         progress.jobs = [backend.training_job(row) for row in weights]
-        reference = executor.submit(backend.measure, Reference(backend.problem.chat))
         portfolio = build_portfolio(backend, strategy, path=path, executor=executor, progress=False)
         measured = tuple(backend.measure(member.policy) for member in portfolio)
-        base = reference.result()
-    known = [*portfolio.policy_values, base.value()]
-    certificate = audit(portfolio.policy_values, reference=known, reward_max=backend.reward_max)
-    return Run(portfolio, plan, backend.forecast_quality(), measured, base, certificate)
+        base = backend.measure(Reference(backend.problem.chat))
+    return Run(portfolio, plan, backend.forecast_quality(), measured, base)
 
 
 def print_run(result: Run, backend: LLMBackend, strategy: Planned, console: Console) -> None:
@@ -73,7 +64,6 @@ def print_run(result: Run, backend: LLMBackend, strategy: Planned, console: Cons
     console.print(_policies_table(result))
     console.print(_duels_table(result))
     console.print(f"certificate: {result.portfolio.certificate}", highlight=False)
-    console.print(f"with the base model in the reference set: {result.certificate}", highlight=False)
     answers = {f"{m.name} {m.label}": r.replies[0] for m, r in zip(result.portfolio, result.measured, strict=True)}
     console.print(answers_table(str(backend.problem.held_out[0]), {"base model": result.base.replies[0], **answers}))
 

@@ -87,12 +87,14 @@ class Training:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How R(π) and f(π) are estimated: ``generations`` completions of each held-out prompt."""
+    """How R(π) and f(π) are estimated: ``generations`` completions of each held-out prompt, ``base_generations`` of the
+    base model, whose resampled answers stand beside the portfolio in the certificate."""
 
     generations: int = 2
+    base_generations: int = 6
 
     def __post_init__(self) -> None:
-        _check_positive_integers(self, ("generations",))
+        _check_positive_integers(self, ("generations", "base_generations"))
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,13 @@ class Preset:
 PRESETS = {
     "tiny": Preset(
         Training(steps=2, prompts_per_step=2, micro_batch=6, checkpoint_every=2, plan_steps=4),
-        Evaluation(1),
+        Evaluation(1, 4),
         Planning(8, 16),
         16,
         24,
     ),
     "default": Preset(
-        Training(steps=8, micro_batch=6, checkpoint_every=4, plan_steps=8), Evaluation(2), Planning(24, 32), 32, 32
+        Training(steps=8, micro_batch=6, checkpoint_every=4, plan_steps=8), Evaluation(2), Planning(24, 32), 48, 32
     ),
 }
 

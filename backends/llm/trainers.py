@@ -27,8 +27,11 @@ from backends.llm.decoding import Sampled, sample_completions
 from backends.llm.packing import can_pack, pack, packed_logits, shared_prompts
 from backends.llm.settings import Training
 
-# The class adds to whichever of TRL's trainers it is mixed into; type checkers see the larger of the two.
-_BaseTrainer = GRPOTrainer if TYPE_CHECKING else object
+# The class is mixed into either of TRL's trainers, which share these methods by name and not by a common base.
+if TYPE_CHECKING:
+    from typing import Any as _BaseTrainer
+else:
+    _BaseTrainer = object
 
 
 class SharedPromptTrainer(_BaseTrainer):

@@ -12,8 +12,8 @@ import numpy as np
 from backends.llm.distillation import distil
 from backends.llm.files import write_atomically
 from backends.llm.models import end_tokens, load_model, load_tokenizer
-from backends.llm.planning import Progress
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, check_adapter
+from backends.llm.pools import Progress
 from backends.llm.problem import Problem
 from backends.llm.rewards import Reward, score
 from backends.llm.tokens import prompt_tokens, to_completion, training_prompt

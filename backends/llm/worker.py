@@ -97,7 +97,7 @@ class Workers:
         def execute(child: Child) -> None:
             with _slot(slots, self.count) as slot:
                 if self.isolated:
-                    environment = self._environment(slot, self.count if job.uses_all_threads else 1)
+                    environment = self._environment(slot)
                     run_in_child(job, child, environment, self.retries)
                     return
                 with explained_failures(job):
@@ -108,8 +108,8 @@ class Workers:
     def stop(self) -> None:
         """Nothing: a worker process ends with the thread that waits for it."""
 
-    def _environment(self, slot: int, shares: int) -> dict[str, str]:
-        environment = worker_environment(self.threads * shares)
+    def _environment(self, slot: int) -> dict[str, str]:
+        environment = worker_environment(self.threads)
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot]
         return environment

@@ -51,7 +51,6 @@ def figures(result: Run, seconds: float) -> dict[str, object]:
         "usage": usage(result.portfolio).tolist(),
         "usage_perplexity": usage_perplexity(result.portfolio),
         "certificate": result.portfolio.certificate.to_dict(),
-        "certificate_with_base_model": result.certificate.to_dict(),
     }
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from backends.llm import Adapter, DecodingMixture, GibbsResampling, LLMBackend, Reference, Training, Workers, make_soup
 from backends.llm.jobs import PROGRESS_FILE
-from backends.llm.planning import SAMPLES_FILE, TEXTS_FILE
+from backends.llm.pools import SCORES_FILE, TEXTS_FILE
 from palm_theory import Planned, Portfolio, Status, build_portfolio
 from palm_theory.errors import ArtifactError, BackendError, InputError
 from palm_theory.testing import check_conformance
@@ -91,7 +91,7 @@ def test_planning_samples_are_kept_and_their_worth_is_told(make_backend):
     assert rewards.shape == (3, 12, 2)
     (folder,) = (backend.folder / "plans").iterdir()
     assert len((folder / TEXTS_FILE).read_text().splitlines()) == 36
-    assert (folder / SAMPLES_FILE).stat().st_size < 10_000
+    assert (folder / SCORES_FILE).stat().st_size < 10_000
     quality = backend.forecast_quality()
     assert 1 <= quality.worst <= quality.median <= 12
     hopeless = make_backend(beta=1e-4).forecast_quality()

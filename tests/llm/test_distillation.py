@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from backends.llm import Evaluation, Planning, Reference, Training
 from backends.llm.distillation import _accumulate, distil, draw_step
-from backends.llm.planning import TEXTS_FILE, load_answers
 from backends.llm.policies.adapter import WEIGHTS_FILE
+from backends.llm.pools import TEXTS_FILE, load_answers
 from backends.llm.tokens import prompt_tokens
 from backends.llm.training import PLAN_FOLDER, make_trainer, train
 from palm_theory.errors import ArtifactError, InputError
@@ -67,7 +67,7 @@ def test_plan_steps_raise_the_likelihood_of_what_the_reward_likes(make_backend, 
     backend.planning_samples()
     trainer = make_trainer(backend.problem, HAPPY, tmp_path, seed=0)
     prompts = [prompt_tokens(trainer.processing_class, p, None) for p in backend.problem.planning_prompts]
-    losses = distil(backend.problem, HAPPY, backend.planning_job().folder, prompts, trainer.model, 0, seed=0)
+    losses = distil(backend.problem, HAPPY, backend.planning_pool().folder, prompts, trainer.model, 0, seed=0)
     assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.5
 
 
@@ -89,7 +89,7 @@ def test_killed_between_plan_steps_and_training_is_the_same_as_undisturbed(
 ):
     backend = make_backend(training=PLANNED)
     backend.planning_samples()
-    samples = backend.planning_job().folder
+    samples = backend.planning_pool().folder
 
     def run(folder: Path) -> list[tuple[int, int]]:
         seen: list[tuple[int, int]] = []
@@ -122,9 +122,9 @@ def test_corrupt_samples_are_refused(make_backend, tmp_path: Path):
     backend = make_backend(training=PLANNED)
     backend.planning_samples()
     folder = tmp_path / "copy"
-    shutil.copytree(backend.planning_job().folder, folder)
+    shutil.copytree(backend.planning_pool().folder, folder)
     lines = (folder / TEXTS_FILE).read_text().splitlines()
     for spoilt in (lines[:-1], [*lines[:-1], "{"], [*lines[:-1], json.dumps({"prompt": "x"})]):
         (folder / TEXTS_FILE).write_text("\n".join(spoilt))
-        with pytest.raises(ArtifactError, match="planning samples"):
+        with pytest.raises(ArtifactError, match="the samples in"):
             load_answers(folder)

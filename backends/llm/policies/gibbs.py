@@ -75,6 +75,13 @@ class GibbsSession(Session):
         return Replies(pools, p, divergence, None)
 
 
+def resampled_values(answers: Array, weights: Array, beta: float) -> Array:
+    """Vertex values r − f·1, (N, d), of resampling among scored answers (N, n, d) at ``weights``, f the bound above."""
+    p = resampling_probabilities(answers @ weights, beta)
+    divergence = math.log(answers.shape[1]) + xlogy(p, p).sum(axis=1)
+    return np.einsum("xn,xnd->xd", p, answers) - beta * divergence[:, None]
+
+
 def resampling_probabilities(scores: Array, beta: float) -> Array:
     """p ∝ exp(scores/β) along the last axis, (N, n); for β = 0 all on the largest, the first of equals."""
     if beta == 0:

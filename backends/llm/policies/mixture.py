@@ -46,20 +46,18 @@ def check_coefficients(folders: Sequence[str], coefficients: Sequence[float]) ->
 class MixtureSession(TokenSession):
     """K adapters in memory; each forward pass holds every row once an expert."""
 
-    experts: Experts
-
     def __init__(self, chat: Chat, folders: Sequence[str], coefficients: Sequence[float]) -> None:
         super().__init__(chat)
         used = [(folder, c) for folder, c in zip(folders, coefficients, strict=True) if c > 0]
         names = tuple(f"expert{k}" for k in range(len(used)))
-        self.experts = Experts(names, tuple(c for _, c in used))
+        self.experts = self._mixed = Experts(names, tuple(c for _, c in used))
         paths = [folder for folder, _ in used]
         self.model = attach_adapters(self.model, chat, dict(zip(names, paths, strict=True)))
 
     def logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
         pad = self.tokenizer.pad_token_id
         total: Any = 0.0
-        for expert, coefficient in zip(self.experts.adapters, self.experts.coefficients, strict=True):
+        for expert, coefficient in zip(self._mixed.adapters, self._mixed.coefficients, strict=True):
             self.model.set_adapter(expert)
             total = total + coefficient * next_token_logprobs(self.model, prompts, answers, pad)
         return total.log_softmax(-1)
