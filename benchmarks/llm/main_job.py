@@ -1,6 +1,6 @@
 """The main job on a language model: plan, train, measure, certify, show; resumable.
 
-    python benchmarks/llm/main_job.py [--preset tiny] [--workers 2] [--out runs/llm]
+    python -m benchmarks.llm.main_job [--preset tiny] [--workers 2] [--out runs/llm]
 
 On the embedded model with the bundled prompts and the rewards brevity, relevance, positivity. Run again after a kill:
 samples, checkpoints, adapters and evaluations are taken up where they are. Prints the forecast, the table of policies,

@@ -1,7 +1,7 @@
 """The paper's three experiments as configurations for GPUs. NOT RUN HERE: this project's machines have none.
 
-    python benchmarks/llm/paper.py rlvr-gsm --prompts train.jsonl --held-out test.jsonl --gpu 0 --gpu 1 --fresh 10
-    python benchmarks/llm/paper.py safety-alignment --base MODEL --reward better=MODEL --reward safer=MODEL ...
+    python -m benchmarks.llm.paper rlvr-gsm --prompts train.jsonl --held-out test.jsonl --gpu 0 --gpu 1 --fresh 10
+    python -m benchmarks.llm.paper safety-alignment --base MODEL --reward better=MODEL --reward safer=MODEL ...
 
 "Many Preferences, Few Policies" (arXiv 2604.04144): RLVR-GSM trains a policy a weight by GRPO; Safety Alignment and
 Helpful Assistants train one expert an objective and mix them by multi-objective decoding (MOD). Base and reward models
@@ -14,15 +14,9 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from backends.llm import Adapter, DecodingMixture, Evaluation, LLMBackend, LLMPolicy, Planning, Training, Workers
-from benchmarks.llm.validation import held_out_weights, validate
-from palm_theory import Planned
-from palm_theory.covers import random_weights
-from palm_theory.simplex import Array, simplex_lattice
+from backends.llm import Evaluation, LLMBackend, Planning, Training, Workers
+from benchmarks.llm.experiments import RealisedBy, print_experiment, run_experiment
 
 
 @dataclass(frozen=True)
@@ -31,7 +25,7 @@ class Experiment:
 
     rewards: dict[str, str | None]
     base: str | None
-    realised_by: Literal["training", "decoding"]
+    realised_by: RealisedBy
     max_new_tokens: int
     beta: float = 0.05
 
@@ -88,15 +82,6 @@ def backend(name: str, options: argparse.Namespace) -> LLMBackend:
     )
 
 
-def policy_for(weights: Array, llm: LLMBackend, realised_by: str) -> LLMPolicy:
-    """The policy of one weight vector: trained for it, or decoded from the experts of the objectives."""
-    if realised_by == "training":
-        return llm.optimize(weights).policy
-    experts = [llm.optimize(vertex).policy for vertex in np.eye(len(llm.objectives))]
-    folders = tuple(expert.folder for expert in experts if isinstance(expert, Adapter))
-    return DecodingMixture(llm.problem.chat, folders, tuple(float(w) for w in weights))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=EXPERIMENTS)
@@ -106,21 +91,15 @@ def main() -> None:
     parser.add_argument("--held-out", required=True)
     parser.add_argument("--gpu", action="append")
     parser.add_argument("--lattice", type=int, default=4, help="n of the uniform grid that sets K")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/llm/results"))
     parser.add_argument("--fresh", type=int, default=10, help="held-out weights, a fresh policy each")
     options = parser.parse_args()
+    experiment = EXPERIMENTS[options.name]
     llm = backend(options.name, options)
-    realised_by = EXPERIMENTS[options.name].realised_by
-
-    def evaluate(weights: Array) -> Array:
-        return llm.evaluate(policy_for(weights, llm, realised_by)).vertex_values
-
-    d = len(llm.objectives)
-    uniform = simplex_lattice(d, options.lattice)
-    k = len(uniform)
-    plan = Planned(specialists=False).forecast(llm.surrogate(), k)
-    portfolios = {"planned": plan.weights, "uniform": uniform, "random": random_weights(d, k, seed=0)}
-    rows = [row.to_dict() for row in validate(portfolios, held_out_weights(d, options.fresh), evaluate)]
-    print(json.dumps(rows, indent=1))
+    result = run_experiment(options.name, llm, experiment.realised_by, [options.lattice], options.fresh)
+    print_experiment(result)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / f"{options.name}-gpu.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
