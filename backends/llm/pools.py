@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from backends.llm.decoding import Sampled
 from backends.llm.files import write_atomically
 from backends.llm.policies import Reference
 from backends.llm.problem import Problem
 from backends.llm.rewards import score
 from backends.llm.texts import Prompt
-from backends.llm.tokens import Tokens
 from palm_theory.errors import ArtifactError
 from palm_theory.simplex import Array
 
@@ -79,7 +79,13 @@ def sample_chunks(problem: Problem, pool: Pool, share: int, shares: int, progres
         flat = [prompt for prompt in asked for _ in range(pool.samples)]
         texts = [text for row in session.texts(sampled) for text in row]
         scores = np.stack([score(reward, flat, texts, problem.reward_max) for reward in problem.rewards], axis=-1)
-        record = {"texts": texts, "tokens": [row.tokens for rows in sampled for row in rows], "scores": scores.tolist()}
+        rows = [row for answers in sampled for row in answers]
+        record = {
+            "texts": texts,
+            "tokens": [row.tokens for row in rows],
+            "logprobs": [row.logprobs for row in rows],
+            "scores": scores.tolist(),
+        }
         write_atomically(pool.part(start), json.dumps(record).encode())
     progress(len(mine), len(mine))
 
@@ -95,10 +101,18 @@ def gather(pool: Pool) -> None:
             record = json.loads(pool.part(start).read_text())
             asked = pool.prompts[start : start + CHUNK]
             parts.append(np.array(record["scores"]).reshape(len(asked), pool.samples, -1))
-            columns = zip(record["texts"], record["tokens"], record["scores"], strict=True)
+            columns = zip(record["texts"], record["tokens"], record["logprobs"], record["scores"], strict=True)
             lines.extend(
-                json.dumps({"prompt": str(asked[i // pool.samples]), "completion": text, "tokens": row, "rewards": r})
-                for i, (text, row, r) in enumerate(columns)
+                json.dumps(
+                    {
+                        "prompt": str(asked[i // pool.samples]),
+                        "completion": text,
+                        "tokens": tokens,
+                        "logprobs": logprobs,
+                        "rewards": rewards,
+                    }
+                )
+                for i, (text, tokens, logprobs, rewards) in enumerate(columns)
             )
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, rewards=np.concatenate(parts))
@@ -119,10 +133,11 @@ def load_scores(folder: Path) -> Array:
         raise ArtifactError(f"the samples in {folder} cannot be read: {error}") from error
 
 
-def load_answers(folder: Path) -> tuple[list[list[Tokens]], Array]:
-    """The answers of a pool in tokens, [x][i], and their rewards (X, m, d). ArtifactError where corrupt."""
+def load_answers(folder: Path) -> tuple[list[list[Sampled]], Array]:
+    """The answers of a pool, [x][i], and their rewards (X, m, d). Raises ArtifactError where they are corrupt."""
     rewards = load_scores(folder)
-    rows = [[int(token) for token in line["tokens"]] for line in _lines(folder, rewards, "tokens")]
+    lines = _lines(folder, rewards, ("tokens", "logprobs"))
+    rows = [Sampled([int(t) for t in line["tokens"]], [float(p) for p in line["logprobs"]]) for line in lines]
     m = rewards.shape[1]
     return [rows[start : start + m] for start in range(0, len(rows), m)], rewards
 
@@ -130,15 +145,17 @@ def load_answers(folder: Path) -> tuple[list[list[Tokens]], Array]:
 def load_texts(folder: Path) -> list[list[str]]:
     """The answers of a pool as texts, [x][i]. Raises ArtifactError where they are corrupt."""
     rewards = load_scores(folder)
-    rows = [str(line["completion"]) for line in _lines(folder, rewards, "completion")]
+    rows = [str(line["completion"]) for line in _lines(folder, rewards, ("completion",))]
     m = rewards.shape[1]
     return [rows[start : start + m] for start in range(0, len(rows), m)]
 
 
-def _lines(folder: Path, rewards: Array, field: str) -> list[dict[str, Any]]:
+def _lines(folder: Path, rewards: Array, fields: tuple[str, ...]) -> list[dict[str, Any]]:
     try:
         lines = [json.loads(line) for line in (folder / TEXTS_FILE).read_text(encoding="utf-8").splitlines()]
-        whole = len(lines) == rewards.shape[0] * rewards.shape[1] and all(field in line for line in lines)
+        whole = len(lines) == rewards.shape[0] * rewards.shape[1] and all(
+            field in line for line in lines for field in fields
+        )
     except (OSError, ValueError, TypeError) as error:
         raise ArtifactError(f"the samples in {folder} cannot be read: {error}") from error
     if not whole:

@@ -56,8 +56,8 @@ class Training:
     go through the model at once (None: all of a step); a checkpoint is kept every ``checkpoint_every`` steps. The
     learning rate stays as it is or falls linearly to 0 over the steps (``schedule``).
 
-    ``plan_steps`` updates come before them: of the same size, by maximum likelihood on the planning samples as π*_w
-    weighs them (``distillation``), which samples nothing anew.
+    ``plan_steps`` updates come before them: of the same size, on the planning samples (``offline``), which samples
+    nothing anew.
     """
 
     algorithm: Algorithm = "grpo"

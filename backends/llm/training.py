@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from backends.llm.distillation import distil
 from backends.llm.files import write_atomically
 from backends.llm.models import end_tokens, load_model, load_tokenizer
+from backends.llm.offline import take_plan_steps
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, check_adapter
 from backends.llm.pools import Progress
 from backends.llm.problem import Problem
@@ -66,7 +66,7 @@ def _start_from_plan(problem: Problem, weights: Array, trainer: Any, folder: Pat
     if not (folder / CONFIG_FILE).is_file():
         tokenizer = trainer.processing_class
         prompts = [prompt_tokens(tokenizer, p, problem.chat.system_prompt) for p in problem.planning_prompts]
-        distil(problem, weights, samples, prompts, trainer.model, tokenizer.pad_token_id, seed)
+        take_plan_steps(problem, weights, samples, prompts, trainer.model, tokenizer.pad_token_id, seed)
         _save_adapter(trainer.model, problem.chat.model, folder)
     _load_weights(trainer.model, folder, problem.chat.model)
 
