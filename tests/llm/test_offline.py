@@ -1,4 +1,4 @@
-"""Plan steps: maximum likelihood on the planning samples as π*_w weighs them."""
+"""Plan steps: the log-ratios of the planning samples are fitted to their rewards."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file
+from scipy.special import softmax
 
 from backends.llm import Evaluation, Planning, Reference, Training
-from backends.llm.distillation import _accumulate, distil, draw_step
+from backends.llm.decoding import Sampled
+from backends.llm.offline import _totals, contrast, take_plan_steps
 from backends.llm.policies.adapter import WEIGHTS_FILE
 from backends.llm.pools import TEXTS_FILE, load_answers
 from backends.llm.tokens import prompt_tokens
@@ -27,48 +27,78 @@ PLANNED = Training(steps=2, prompts_per_step=2, generations=4, checkpoint_every=
 HAPPY = np.array([0.0, 1.0])
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    generations=st.integers(1, 8), asked=st.lists(st.integers(0, 2), min_size=1, max_size=4), seed=st.integers(0, 99)
-)
-def test_shares_sum_to_one_and_only_possible_answers_are_drawn(generations: int, asked: list[int], seed: int):
-    answers = [[[x, i] for i in range(4)] for x in range(3)]
-    tilt = np.array([[0.5, 0.5, 0, 0], [0, 1, 0, 0], [0.25, 0.25, 0.25, 0.25]])
-    rows = draw_step(answers, tilt, [[x] for x in range(3)], asked, generations, np.random.default_rng(seed))
-    assert sum(row.share for row in rows) == pytest.approx(1)
-    assert all(row.prompt == row.answer[:1] and tilt[row.answer[0], row.answer[1]] > 0 for row in rows)
+def answered(model, prompt: list[int], rows: list[list[int]]) -> list[Sampled]:
+    """Answers with the base model's log-probabilities, one pass each."""
+    answers = []
+    with torch.no_grad(), model.disable_adapter():
+        for row in rows:
+            logits = model(input_ids=torch.tensor([prompt + row])).logits[0, len(prompt) - 1 : -1]
+            own = logits.log_softmax(-1).gather(-1, torch.tensor(row)[:, None])[:, 0]
+            answers.append(Sampled(row, own.tolist()))
+    return answers
 
 
-def test_draws_follow_the_tilt():
-    tilt = np.array([[0.7, 0.2, 0.1]])
-    rows = draw_step([[[0], [1], [2]]], tilt, [[9]], [0], 20000, np.random.default_rng(0))
-    np.testing.assert_allclose([row.share for row in rows], tilt[0], atol=0.01)
-
-
-def test_the_gradient_is_that_of_the_weighted_likelihood(make_backend, tmp_path: Path):
+@pytest.fixture
+def model(make_backend, tmp_path: Path):
     trainer = make_trainer(make_backend(training=PLANNED).problem, HAPPY, tmp_path, seed=0)
-    model, wanted = trainer.model, [p for p in trainer.model.parameters() if p.requires_grad]
-    rows = draw_step([[[1, 2, 0], [3, 0]]], np.array([[0.6, 0.4]]), [[4, 5]], [0], 50, np.random.default_rng(0))
-    whole = torch.tensor(0.0)
-    for row in rows:
-        logits = model(input_ids=torch.tensor([row.prompt + row.answer])).logits[0, 1:-1]
-        whole = whole - row.share * logits.log_softmax(-1).gather(-1, torch.tensor(row.answer)[:, None]).sum()
-    expected = torch.autograd.grad(whole / 8, wanted)
-    for size in (1, 2):
-        model.zero_grad()
-        assert _accumulate(model, rows, size, 0, limit=8) == pytest.approx(float(whole), rel=1e-4)
-        for parameter, gradient in zip(wanted, expected, strict=True):
-            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-6)
+    torch.manual_seed(1)
+    for name, parameter in trainer.model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.3)
+    return trainer.model
 
 
-def test_plan_steps_raise_the_likelihood_of_what_the_reward_likes(make_backend, tmp_path: Path):
+ROWS = [[1, 2, 0], [3, 0], [4, 5, 6], [7, 8, 0]]
+
+
+def test_the_loss_is_the_cross_entropy_of_log_ratios_to_rewards(model):
+    prompt, scores = [4, 5], np.array([0.3, -1.0, 2.0, 0.5])
+    answers = answered(model, prompt, ROWS)
+    ratios = []
+    for answer in answers:
+        logits = model(input_ids=torch.tensor([prompt + answer.tokens])).logits[0, 1:-1]
+        own = logits.log_softmax(-1).gather(-1, torch.tensor(answer.tokens)[:, None]).sum()
+        ratios.append(own - sum(answer.logprobs))
+    expected = -(torch.tensor(scores).softmax(-1) * torch.stack(ratios).log_softmax(-1)).sum()
+    loss = contrast(model, prompt, answers, scores, 0)
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    for ours, theirs in zip(torch.autograd.grad(loss, wanted), torch.autograd.grad(expected, wanted), strict=True):
+        torch.testing.assert_close(ours, theirs.float(), rtol=1e-3, atol=1e-5)
+
+
+def test_the_loss_is_least_where_log_ratios_are_rewards_up_to_a_constant(model):
+    prompt = [4, 5]
+    answers = answered(model, prompt, ROWS)
+    own = _totals(model, prompt, ROWS, 0).detach()
+    ratios = (own - torch.tensor([sum(answer.logprobs) for answer in answers])).double().numpy()
+    scores = ratios + 3.0
+    entropy = -float((softmax(scores) * np.log(softmax(scores))).sum())
+    assert float(contrast(model, prompt, answers, scores, 0).detach()) == pytest.approx(entropy, abs=1e-4)
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    gradient = torch.autograd.grad(contrast(model, prompt, answers, scores, 0), wanted)
+    assert max(float(g.abs().max()) for g in gradient) < 1e-3
+
+
+def test_a_coarser_type_is_scored_anew(model):
+    prompt, scores = [4, 5], np.array([0.3, -1.0, 2.0, 0.5])
+    answers = answered(model, prompt, ROWS)
+    fine = float(contrast(model, prompt, answers, scores, 0).detach())
+    unscored = [Sampled(answer.tokens, []) for answer in answers]
+    coarse = float(contrast(model.to(torch.bfloat16), prompt, unscored, scores, 0).detach())
+    assert coarse == pytest.approx(fine, abs=0.1)
+
+
+def test_plan_steps_lower_the_loss(make_backend, tmp_path: Path):
     many = Training(steps=1, prompts_per_step=3, generations=8, plan_steps=40, learning_rate=5e-3)
     backend = make_backend(training=many, planning=Planning(3, 24))
     backend.planning_samples()
     trainer = make_trainer(backend.problem, HAPPY, tmp_path, seed=0)
     prompts = [prompt_tokens(trainer.processing_class, p, None) for p in backend.problem.planning_prompts]
-    losses = distil(backend.problem, HAPPY, backend.planning_pool().folder, prompts, trainer.model, 0, seed=0)
-    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.5
+    folder = backend.planning_pool().folder
+    losses = take_plan_steps(backend.problem, HAPPY, folder, prompts, trainer.model, 0, seed=0)
+    assert losses[0] == pytest.approx(np.log(8), abs=1e-3)
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.1
 
 
 def test_a_policy_is_planned_then_trained(make_backend):
@@ -107,7 +137,7 @@ def test_killed_between_plan_steps_and_training_is_the_same_as_undisturbed(
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut")
     assert (tmp_path / "cut" / PLAN_FOLDER / WEIGHTS_FILE).is_file()
-    monkeypatch.setattr("backends.llm.training.distil", killed)
+    monkeypatch.setattr("backends.llm.training.take_plan_steps", killed)
     run(tmp_path / "cut")
     whole, cut = (load_file(tmp_path / name / "adapter" / WEIGHTS_FILE) for name in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
