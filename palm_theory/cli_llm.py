@@ -14,6 +14,8 @@ from rich.console import Console
 
 from palm_theory.backend import backend_class
 from palm_theory.cli_portfolio import parse_weights
+from palm_theory.errors import InputError
+from palm_theory.executors.options import ray_executor, slurm_executor
 from palm_theory.planned import Planned
 from palm_theory.strategies import RandomWeights, Strategy, UniformGrid
 
@@ -50,6 +52,21 @@ def build_llm(
     number: Annotated[int, typer.Option("--number", "-n", help="uniform: n of the lattice; random: how many.")] = 2,
     workers: Annotated[int, typer.Option(help="Training processes at once; 0 for one a GPU, or one a core.")] = 0,
     gpu: Annotated[list[str] | None, typer.Option("--gpu", help="GPU id of each worker; repeat.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Train on a Ray cluster: ADDRESS[,gpus=1][,cpus=4][,memory=64][,RESOURCE=AMOUNT], what each job holds "
+            "(gpus may be a fraction, memory in GB). ADDRESS: auto on a machine of the cluster, ray://HEAD:10001 from "
+            "outside, local to try it out. RUNS must be on a file system that all machines share."
+        ),
+    ] = None,
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            help="Train as SLURM jobs: partition=P,gpus=1,cpus=4,memory=64,time=8:00:00[,max_jobs=8][,account=A …any "
+            "sbatch option]. RUNS must be on a file system that all nodes share."
+        ),
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Where samples, checkpoints and evaluations are kept.")] = Path("runs/llm"),
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the portfolio. Default: RUNS/portfolio.")] = None,
@@ -61,6 +78,8 @@ def build_llm(
     \b
       palm build llm --preset tiny
       palm build llm --model Qwen/Qwen2.5-3B-Instruct --reward brevity --reward helpful=REWARD_MODEL --gpu 0 --gpu 1
+      palm build llm --runs /shared/runs --cluster auto,gpus=1,cpus=4
+      palm build llm --runs /shared/runs --slurm partition=gpu,gpus=1,cpus=4,time=8:00:00
     """
     make = _llm()
     options = {} if model is None else {"model": model}
@@ -73,11 +92,21 @@ def build_llm(
         preset_name=preset,
         seed=seed,
         folder=runs,
-        workers=make.workers_for(workers or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ())),
+        workers=_workers(make, workers, gpu, cluster, slurm, runs),
     )
     target = out or runs / "portfolio"
     backend.build(_strategy(strategy, epsilon, max_policies, number, seed), target, Console())
     typer.echo(f"saved in {target}")
+
+
+def _workers(make: Any, count: int, gpu: list[str] | None, cluster: str | None, slurm: str | None, runs: Path) -> Any:
+    if cluster is None and slurm is None:
+        return make.workers_for(count or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ()))
+    if gpu or count or (cluster is not None and slurm is not None):
+        raise InputError("--cluster, --slurm and --workers with --gpu are three places to train; choose one")
+    if cluster is not None:
+        return make.remote_workers(ray_executor(cluster))
+    return make.remote_workers(slurm_executor(slurm or "", runs / "slurm"))
 
 
 def _strategy(name: str, epsilon: float, max_policies: int | None, number: int, seed: int) -> Strategy:
