@@ -1,4 +1,4 @@
-"""Executors from a command-line option: ``ray://head:10001,gpus=1`` or ``partition=gpu,gpus=1,time=120``.
+"""Executors from a command-line option: ``ray://head:10001,gpus=1`` or ``partition=gpu,gpus=1,time=120``."""
 
 from __future__ import annotations
 
