@@ -15,6 +15,8 @@ Algorithm = Literal["grpo", "rloo"]
 Schedule = Literal["constant", "linear"]
 SCHEDULES: tuple[Schedule, ...] = ("constant", "linear")
 ALGORITHMS: tuple[Algorithm, ...] = ("grpo", "rloo")
+VLLM = Literal["off", "colocate", "server"]
+VLLM_MODES: tuple[VLLM, ...] = ("off", "colocate", "server")
 DTYPES = ("bfloat16", "float16", "float32")
 
 
@@ -58,6 +60,10 @@ class Training:
 
     ``plan_steps`` updates come before them: of the same size, on the planning samples (``offline``), which samples
     nothing anew.
+
+    ``vllm`` says where TRL samples: "off", in the model itself; "colocate", in a vLLM engine on the same GPU, with the
+    share ``vllm_memory`` ∈ (0, 1) of its memory; "server", in the vLLM server at $PALM_VLLM_SERVER (by default
+    http://localhost:8000), one server a training, since TRL loads the policy's weights into it.
     """
 
     algorithm: Algorithm = "grpo"
@@ -72,8 +78,14 @@ class Training:
     checkpoint_every: int = 5
     gradient_checkpointing: bool = False
     plan_steps: int = 0
+    vllm: VLLM = "off"
+    vllm_memory: float = 0.3
 
     def __post_init__(self) -> None:
+        if self.vllm not in VLLM_MODES:
+            raise InputError(f"vllm must be one of {', '.join(VLLM_MODES)}, got {self.vllm!r}")
+        if not 0 < self.vllm_memory < 1:
+            raise InputError(f"vllm_memory must lie in (0, 1), got {self.vllm_memory!r}")
         if isinstance(self.plan_steps, bool) or not isinstance(self.plan_steps, int) or self.plan_steps < 0:
             raise InputError(f"plan_steps must be an integer >= 0, got {self.plan_steps!r}")
         whole = ("steps", "prompts_per_step", "generations", "lora_rank", "lora_alpha", "checkpoint_every")

@@ -12,6 +12,7 @@ tiny model and checks both against the exact gradient.
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +216,7 @@ def trainer_config(
         "report_to": [],
         "disable_tqdm": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
+        **_vllm_settings(training),
     }
     if training.algorithm == "rloo":
         return RLOOConfig(**common, normalize_advantages=False, reward_clip_range=None)
@@ -226,3 +228,19 @@ def trainer_config(
         multi_objective_aggregation="sum_then_normalize",
         use_bias_correction_kl=True,
     )
+
+
+def _vllm_settings(training: Training) -> dict[str, Any]:
+    """TRL's options for sampling in vLLM; its defaults correct, by importance weights, for an engine whose
+    probabilities differ from the model's."""
+    if training.vllm == "off":
+        return {}
+    if training.vllm == "colocate":
+        return {
+            "use_vllm": True,
+            "vllm_mode": "colocate",
+            "vllm_gpu_memory_utilization": training.vllm_memory,
+            "vllm_enable_sleep_mode": True,
+        }
+    address = os.environ.get("PALM_VLLM_SERVER", "http://localhost:8000")
+    return {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": address}

@@ -12,9 +12,11 @@ from safetensors.torch import load_file
 
 from backends.llm import Evaluation, Reference, Training, paired_difference
 from backends.llm.policies.adapter import WEIGHTS_FILE
+from backends.llm.settings import VLLM_MODES
 from backends.llm.tokens import prompt_tokens, training_prompt
+from backends.llm.trainers import trainer_config
 from backends.llm.training import CHECKPOINT_FOLDER, is_trained, last_checkpoint, make_trainer, train
-from palm_theory.errors import ArtifactError, BackendError
+from palm_theory.errors import ArtifactError, BackendError, InputError
 
 from .conftest import PROMPTS
 
@@ -153,3 +155,16 @@ def not_a_number(prompts, completions) -> list[float]:
 def test_a_nan_reward_stops_training_with_its_name_and_text(make_backend, tmp_path: Path):
     with pytest.raises(BackendError, match=r"'not_a_number' gave nan .* completion: "):
         run(make_backend(rewards=["brevity", not_a_number]), tmp_path)
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "rloo"])
+def test_sampling_in_vllm_is_passed_to_trl(tmp_path: Path, monkeypatch, algorithm):
+    monkeypatch.setenv("PALM_VLLM_SERVER", "http://node7:9000")
+    common = {"weights": [1.0], "beta": 0.1, "max_new_tokens": 8, "seed": 0, "folder": tmp_path, "bf16": False}
+    off, colocate, server = (trainer_config(Training(algorithm, vllm=mode), **common) for mode in VLLM_MODES)
+    assert not off.use_vllm
+    assert (colocate.use_vllm, colocate.vllm_mode, colocate.vllm_gpu_memory_utilization) == (True, "colocate", 0.3)
+    assert (server.use_vllm, server.vllm_mode, server.vllm_server_base_url) == (True, "server", "http://node7:9000")
+    for wrong in ({"vllm": "on"}, {"vllm_memory": 1.0}):
+        with pytest.raises(InputError, match="must"):
+            Training(**wrong)
