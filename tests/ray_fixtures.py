@@ -17,7 +17,7 @@ def cluster() -> Iterator[object]:
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     health = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
-    head = {"num_cpus": 2, "object_store_memory": OBJECTS, "include_dashboard": False, "_system_config": health}
+    head = {"num_cpus": 0, "object_store_memory": OBJECTS, "include_dashboard": False, "_system_config": health}
     made = Cluster(initialize_head=True, head_node_args=head)
     try:
         add_node(made, num_gpus=2)

@@ -14,8 +14,8 @@ import pytest
 from fault_helpers import FAULTS, STRATEGIES, TrialBandit
 
 from backends.bandit import BanditBackend
-from palm_theory import Adaptive, Portfolio, RandomWeights, Strategy, UniformGrid, build_portfolio
-from palm_theory.backend import PolicyBackend
+from palm_theory import Adaptive, Palm, Planned, Portfolio, RandomWeights, Strategy, UniformGrid, build_portfolio
+from palm_theory.backend import PolicyBackend, Power
 from palm_theory.errors import ArtifactError, BackendError, InputError, JournalError
 
 pytest_plugins = ["fault_fixtures"]
@@ -245,6 +245,41 @@ def test_workers_that_die_are_a_backend_error_and_lose_nothing_finished(fast_pat
     # A worker may die with one answer on its way.
     assert len(fh.solves(log)) <= len(set(fh.solves(log))) + 1
     assert len(first) >= 1
+
+
+class Meeting(TrialBandit):
+    """Returns from a solve only when as many run at once as expected; offers its own kind as a surrogate."""
+
+    def __init__(self, together: int) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(together)
+
+    @property
+    def powers(self):
+        return super().powers | {Power.SURROGATE}
+
+    def surrogate(self):
+        return TrialBandit()
+
+    def optimize(self, weights):
+        self.barrier.wait(timeout=60)
+        return super().optimize(weights)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "together"),
+    [
+        (UniformGrid(3), 10),
+        (RandomWeights(7), 7),
+        (Planned(epsilon=0.0, max_policies=6), 6),
+        (Palm(0.9, 0.5, lazy=False), 27),
+        (Adaptive(epsilon=0.0, delta=0.02, batch=3, max_solves=9), 3),
+    ],
+)
+def test_all_that_a_strategy_asks_for_at_once_runs_at_once(strategy, together):
+    # A barrier that any task waits for in vain would break, and fail the build.
+    with ThreadPoolExecutor(together) as threads:
+        assert len(build_portfolio(Meeting(together), strategy, executor=threads)) > 0
 
 
 def test_a_shut_down_executor_is_a_backend_error(fast_path):

@@ -17,6 +17,7 @@ from cluster_helpers import CHECKPOINT_AT, SteppedBandit, alive, crash_first, fa
 from palm_theory import UniformGrid, build_portfolio
 from palm_theory.errors import BackendError, InputError
 from palm_theory.executors import slurm
+from palm_theory.executors.options import ray_executor, slurm_executor
 from palm_theory.executors.outcome import RemoteTraceback
 from palm_theory.executors.slurm import SlurmExecutor
 
@@ -108,3 +109,16 @@ def test_submitits_debug_executor_and_refused_arguments(tmp_path: Path):
     for arguments in ({"cluster": "pbs"}, {"gpus": 0.5}, {"time_minutes": 0}, {"retries": -1}, {"poll_seconds": 0}):
         with pytest.raises(InputError, match="must be"):
             SlurmExecutor(tmp_path, **{"cluster": "local", **arguments})
+
+
+def test_executors_from_command_line_options(tmp_path: Path):
+    made = slurm_executor("cluster=local,gpus=2,cpus=4,memory=8,time=1-02:03:30,max_jobs=3,partition=p", tmp_path)
+    assert (made._max_jobs, made._cluster) == (3, "local")
+    assert made._submitter.parameters == {"timeout_min": 1564, "cpus_per_task": 4, "gpus_per_node": 2, "mem_gb": 8.0}
+    for text in ("gpus", "gpus=", "gpus=1,gpus=2", "gpus=half", "time=soon", "memory=-1", "cpus=0"):
+        with pytest.raises(InputError, match=r"name=value|twice|must be"):
+            slurm_executor(f"cluster=local,{text}", tmp_path)
+    with pytest.raises(InputError, match="--cluster starts with auto, local"):
+        ray_executor("gpus=1")
+    with pytest.raises(InputError, match="gpus must be a number, got 'one'"):
+        ray_executor("auto,gpus=one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, InvalidStateError
@@ -272,8 +273,12 @@ def _connect(address: str | None) -> bool:
     ray = _ray()
     if ray.is_initialized():
         return False
+    if address == "local":
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports to nobody
     try:
         ray.init(address=address or "auto", log_to_driver=False, logging_level=logging.ERROR)
+    except ImportError as error:
+        raise InputError(f"Ray Client is not installed ({error}); pip install 'ray[client]'") from error
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         raise InputError(
             f"no Ray cluster answers at {address or 'auto'!r} ({error}); start one with `ray start --head`, or use "
