@@ -83,7 +83,6 @@ def test_a_node_lost_in_mid_training_costs_no_policy_and_trains_none_twice(
     monkeypatch.setattr(cluster_helpers, "PATIENCE", 900.0)  # every job imports torch
     go = tmp_path / "go"
     training = Training(steps=6, prompts_per_step=2, generations=4, checkpoint_every=2, lora_rank=4, lora_alpha=8)
-    add_node(cluster, num_gpus=1, resources={"trainer": 1})
     extra = add_node(cluster, num_gpus=1, resources={"trainer": 1})
     built = {}
     with RayExecutor(cpus=0, gpus=1, resources={"trainer": 1}, runtime_env={"env_vars": {GO: str(go)}}) as executor:
