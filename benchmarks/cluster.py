@@ -111,7 +111,7 @@ def node_loss(cluster: Any, folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, store."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray's own spelling)
     import ray
     from ray.cluster_utils import Cluster
 

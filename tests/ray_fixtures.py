@@ -16,7 +16,8 @@ def cluster() -> Iterator[object]:
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # else a busy machine starves the workers and not the tests
+    # Else a busy machine starves the workers and not the tests.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray's own spelling)
     health = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
     head = {"num_cpus": 0, "object_store_memory": OBJECTS, "include_dashboard": False, "_system_config": health}
     made = Cluster(initialize_head=True, head_node_args=head)
