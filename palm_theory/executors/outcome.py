@@ -44,7 +44,8 @@ class Outcome:
         if self.error is None:
             future.set_result(self.value)
             return
-        self.error.__cause__ = RemoteTraceback(f"\n\non {self.node}:\n{self.trace}")
+        if self.trace:
+            self.error.__cause__ = RemoteTraceback(f"\n\non {self.node}:\n{self.trace}")
         future.set_exception(self.error)
 
 

@@ -123,10 +123,9 @@ class RayExecutor(Executor):
             tasks = list(self._tasks.values())
         for task in tasks:
             if not task.future.cancel():
-                self._forget(task)
+                # Settled before it is killed, or its death would count as a loss and start it again.
+                self._settle(task, Outcome(error=BackendError(f"{task.label} was stopped")))
                 _cancel(task.ref, force=True)
-                with contextlib.suppress(InvalidStateError):
-                    task.future.set_exception(BackendError(f"{task.label} was stopped"))
         self._disconnect()
 
     def __exit__(
@@ -150,13 +149,15 @@ class RayExecutor(Executor):
         if task.withdrawn or task.future.done():
             self._forget(task)
         elif error is None:
-            self._settle(task, done.result())
+            outcome = done.result()
+            if outcome is not None:  # None: withdrawn, and whoever did that cancels the future
+                self._settle(task, outcome)
         elif isinstance(error, _lost_errors()):
             reason = " ".join(str(error).split()).split(". This can")[0][:300]
             task.attempts += 1
             if task.attempts > self._retries:
                 text = f"{task.label} was lost {task.attempts} time(s), at last by {type(error).__name__}: {reason}"
-                self._settle(task, Outcome(error=BackendError(text), trace="no traceback: the worker was lost"))
+                self._settle(task, Outcome(error=BackendError(text)))
                 return
             retry = f"retry {task.attempts} of {self._retries}"
             logger.warning("%s was lost (%s: %s); %s", task.label, type(error).__name__, reason, retry)
@@ -249,14 +250,14 @@ class _Gate:
         return True
 
 
-def _run_task(gate: Any, number: int, payload: bytes) -> Outcome:
-    """The body of every Ray task."""
+def _run_task(gate: Any, number: int, payload: bytes) -> Outcome | None:
+    """The body of every Ray task; None where it was withdrawn before it started."""
     import ray
     from ray.exceptions import RayActorError
 
     with contextlib.suppress(RayActorError):  # without a gate nothing can be withdrawn, but work goes on
         if not ray.get(gate.start.remote(number)):
-            return Outcome(error=BackendError("withdrawn before it started"))
+            return None
     return run_packed(payload)
 
 
