@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -62,7 +63,7 @@ class Notes(logging.Handler):
         self._start = time.perf_counter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.say(record.getMessage())
+        self.say(re.sub(r"\. Node IP[^)]*\)", ")", record.getMessage()))
 
     def say(self, text: str) -> None:
         """Add a line."""
