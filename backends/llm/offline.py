@@ -45,7 +45,7 @@ def take_plan_steps(
     scores = rewards @ weights / problem.beta
     rng = np.random.default_rng([seed, len(answers)])
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(wanted, lr=training.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(wanted, lr=training.plan_learning_rate, weight_decay=0.0)
     order: list[int] = []
     losses = []
     for _ in range(training.plan_steps):

@@ -59,7 +59,7 @@ class Training:
     learning rate stays as it is or falls linearly to 0 over the steps (``schedule``).
 
     ``plan_steps`` updates come before them: of the same size, on the planning samples (``offline``), which samples
-    nothing anew.
+    nothing anew. They have a learning rate of their own, ``plan_learning_rate``.
 
     ``vllm`` says where TRL samples: "off", in the model itself; "colocate", in a vLLM engine on the same GPU, with the
     share ``vllm_memory`` ∈ (0, 1) of its memory; "server", in the vLLM server at $PALM_VLLM_SERVER (by default
@@ -78,6 +78,7 @@ class Training:
     checkpoint_every: int = 5
     gradient_checkpointing: bool = False
     plan_steps: int = 0
+    plan_learning_rate: float = 5e-4
     vllm: VLLM = "off"
     vllm_memory: float = 0.3
 
@@ -96,8 +97,10 @@ class Training:
             raise InputError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
         if self.generations < 2:
             raise InputError(f"generations must be >= 2, the baseline needs another completion, got {self.generations}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise InputError(f"learning_rate must be finite and > 0, got {self.learning_rate}")
+        for name in ("learning_rate", "plan_learning_rate"):
+            rate = getattr(self, name)
+            if not (math.isfinite(rate) and rate > 0):
+                raise InputError(f"{name} must be finite and > 0, got {rate}")
         rows = self.prompts_per_step * self.generations
         if self.micro_batch is not None and (self.micro_batch < 1 or rows % self.micro_batch):
             raise InputError(f"micro_batch must divide prompts_per_step × generations = {rows}, got {self.micro_batch}")
@@ -140,14 +143,26 @@ class Preset:
 
 PRESETS = {
     "tiny": Preset(
-        Training(steps=2, prompts_per_step=2, micro_batch=6, checkpoint_every=2, plan_steps=4),
+        Training(
+            steps=2,
+            learning_rate=7e-4,
+            schedule="linear",
+            prompts_per_step=2,
+            micro_batch=6,
+            checkpoint_every=2,
+            plan_steps=4,
+        ),
         Evaluation(1, 4),
         Planning(8, 16),
         16,
         24,
     ),
     "default": Preset(
-        Training(steps=8, micro_batch=6, checkpoint_every=4, plan_steps=8), Evaluation(2), Planning(24, 32), 48, 32
+        Training(steps=8, learning_rate=7e-4, schedule="linear", micro_batch=6, checkpoint_every=4, plan_steps=8),
+        Evaluation(2),
+        Planning(24, 32),
+        48,
+        32,
     ),
 }
 

@@ -90,7 +90,7 @@ def test_a_coarser_type_is_scored_anew(model):
 
 
 def test_plan_steps_lower_the_loss(make_backend, tmp_path: Path):
-    many = Training(steps=1, prompts_per_step=3, generations=8, plan_steps=40, learning_rate=5e-3)
+    many = Training(steps=1, prompts_per_step=3, generations=8, plan_steps=40, plan_learning_rate=5e-3)
     backend = make_backend(training=many, planning=Planning(3, 24))
     backend.planning_samples()
     trainer = make_trainer(backend.problem, HAPPY, tmp_path, seed=0)
@@ -102,7 +102,9 @@ def test_plan_steps_lower_the_loss(make_backend, tmp_path: Path):
 
 
 def test_a_policy_is_planned_then_trained(make_backend):
-    steps = Training(steps=2, prompts_per_step=4, generations=8, plan_steps=40, learning_rate=5e-3, checkpoint_every=9)
+    steps = Training(
+        steps=2, prompts_per_step=4, generations=8, plan_steps=40, plan_learning_rate=5e-3, checkpoint_every=9
+    )
     backend = make_backend(
         training=steps,
         planning=Planning(2, 32),
