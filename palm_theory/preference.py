@@ -286,8 +286,8 @@ def posterior(
     """The posterior of w ∈ Δ (d = ``objectives``) after some comparisons; a function of its arguments alone.
 
     Samples are drawn from a Student-t around the mode with Laplace's covariance, in z, and weighted by the exact
-    density (self-normalised importance sampling). Where fewer than a tenth would count (sharp choices, many objectives),
-    they are moved to it by tempered sequential Monte Carlo (Del Moral, Doucet, Jasra 2006).
+    density (self-normalised importance sampling). Where fewer than a tenth would count (sharp choices, many
+    objectives), they are moved to it by tempered sequential Monte Carlo (Del Moral, Doucet, Jasra 2006).
 
     Raises InputError on comparisons of another d or a temperature below a millionth of the differences compared.
     """
@@ -307,7 +307,7 @@ def posterior(
     precision = data.concentration * projection.T @ projection + jacobian.T @ data.slopes.T @ scaled @ jacobian
     covariance = np.linalg.inv(precision)
     covariance = (covariance + covariance.T) / 2.0
-    proposal = _Proposal(basis.T @ np.log(best), np.linalg.cholesky(covariance))
+    proposal = _Proposal(basis.T @ np.log(best), np.asarray(np.linalg.cholesky(covariance), dtype=np.float64))
     rng = np.random.default_rng(seed)
     coordinates = proposal.draw(samples, rng)
     masses = _normalized(data.log_density(coordinates) - proposal.log_density(coordinates))

@@ -74,8 +74,8 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """One user's profile. ``weights`` (d,) or None before any are stored; ``result`` as ``Elicitation.result`` gives it,
-    or None where the weights were put in by hand; ``created`` and ``updated`` in seconds since 1970."""
+    """One user's profile. ``weights`` (d,) or None before any are stored; ``result`` as ``Elicitation.result`` gives
+    it, or None where the weights were put in by hand; ``created`` and ``updated`` in seconds since 1970."""
 
     user: str
     subject: Subject

@@ -31,7 +31,7 @@ class ConflictError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """One user's elicitation, its comparisons in ``profiles`` (opened with the portfolio). Holds no state of its own."""
+    """One user's elicitation, its comparisons in ``profiles`` (opened with the portfolio). Holds no state."""
 
     elicitation: Elicitation
     profiles: Profiles
