@@ -62,10 +62,29 @@ def build_llm(
       palm build llm --preset tiny
       palm build llm --model Qwen/Qwen2.5-3B-Instruct --reward brevity --reward helpful=REWARD_MODEL --gpu 0 --gpu 1
     """
+    count = workers or len(gpu or ()) or os.cpu_count() or 1
+    backend = llm_backend(model, reward, prompts, held_out, beta, preset, seed, runs, count, gpu)
+    target = out or runs / "portfolio"
+    backend.build(_strategy(strategy, epsilon, max_policies, number, seed), target, Console())
+    typer.echo(f"saved in {target}")
+
+
+def llm_backend(
+    model: str | None,
+    reward: list[str] | None,
+    prompts: Path | None,
+    held_out: Path | None,
+    beta: float,
+    preset: str,
+    seed: int,
+    runs: Path,
+    workers: int,
+    gpu: list[str] | None,
+) -> Any:
+    """The ``llm`` backend of the command line's options."""
     make = _llm()
-    options = {} if model is None else {"model": model}
-    backend = make(
-        **options,
+    return make(
+        **({} if model is None else {"model": model}),
         **({"rewards": reward} if reward else {}),
         prompts=prompts,
         held_out=held_out,
@@ -73,11 +92,8 @@ def build_llm(
         preset_name=preset,
         seed=seed,
         folder=runs,
-        workers=make.workers_for(workers or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ())),
+        workers=make.workers_for(workers, tuple(gpu or ())),
     )
-    target = out or runs / "portfolio"
-    backend.build(_strategy(strategy, epsilon, max_policies, number, seed), target, Console())
-    typer.echo(f"saved in {target}")
 
 
 def _strategy(name: str, epsilon: float, max_policies: int | None, number: int, seed: int) -> Strategy:

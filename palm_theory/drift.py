@@ -1,7 +1,7 @@
 """What logged requests say of a portfolio: whom it serves how well, where one more policy would pay, what changed.
 
-Regret of a request with weights w served by policy k is J*_w − J_w(π_k). J* is known exactly where the backend tells it,
-bounded above where something proves a bound, and otherwise estimated; ``Optimum.kind`` says which, and every number
+Regret of a request with weights w served by policy k is J*_w − J_w(π_k). J* is known exactly where the backend tells
+it, bounded above where something proves a bound, and otherwise estimated; ``Optimum.kind`` says which, and every number
 made of it is of the same kind. (The log is a sample of the traffic to come: means over it are means over the log.)
 """
 

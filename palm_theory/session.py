@@ -17,11 +17,12 @@ of CPU, so not on an event loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from palm_theory.elicitation import PREFERRED, Choice, Elicitation
 from palm_theory.errors import InputError
+from palm_theory.preference import Comparison
 from palm_theory.profiles import Profiles
 
 
@@ -68,3 +69,27 @@ class Session:
         state = self.state()
         self.profiles.put(self.user, state["result"]["weights"], state["result"])
         return state
+
+
+@dataclass(eq=False)
+class UnstoredSession:
+    """The same for somebody who is not to be remembered: comparisons live in this object. Not for several threads."""
+
+    elicitation: Elicitation
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """The state to show: question and result so far."""
+        return {"user": None, **self.elicitation.state(self.comparisons)}
+
+    def answer(self, question: int, choice: Choice) -> dict[str, Any]:
+        """Take the choice in question ``question``; the new state. As ``Session.answer``."""
+        self.comparisons.append(self.elicitation.answer(self.comparisons, question, choice))
+        return self.state()
+
+    def undo(self) -> dict[str, Any]:
+        """Take back the last answer; the new state. ConflictError where there is none."""
+        if not self.comparisons:
+            raise ConflictError("there is no answer to take back")
+        self.comparisons.pop()
+        return self.state()

@@ -3,9 +3,9 @@
     {"time": 1764086400.0, "user": "ada", "weights": {"quality": 0.7, "speed": 0.3}, "policy": "p02",
      "predicted_regret": 0.004}
 
-``time`` in seconds since 1970 (UTC); ``user`` or null; ``weights`` by objective, or null where a policy was asked for by
-name; ``policy`` as the portfolio names it (p00, …); ``predicted_regret`` what the server said beforehand, in the unit
-of the rewards, or null. Other keys are ignored.
+``time`` in seconds since 1970 (UTC); ``user`` or null; ``weights`` by objective, or null where a policy was asked for
+by name; ``policy`` as the portfolio names it (p00, …); ``predicted_regret`` what the server said beforehand, in the
+unit of the rewards, or null. Other keys are ignored.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio
@@ -118,8 +119,8 @@ class TrafficLog:
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """n requests as arrays, in order of time: ``times`` (n,), ``users`` (names or None), ``weights`` (n, d), NaN where a
-    policy was asked for by name, ``policies`` (names), ``predicted_regret`` (n,), NaN where none was logged."""
+    """n requests as arrays, in order of time: ``times`` (n,), ``users`` (names or None), ``weights`` (n, d), NaN where
+    a policy was asked for by name, ``policies`` (names), ``predicted_regret`` (n,), NaN where none was logged."""
 
     times: Array
     users: tuple[str | None, ...]
@@ -142,9 +143,9 @@ class Traffic:
         )
 
     @property
-    def has_weights(self) -> np.ndarray:
+    def has_weights(self) -> NDArray[np.bool_]:
         """Which requests came with weights, (n,)."""
-        return ~np.isnan(self.weights).any(axis=1)
+        return np.asarray(np.isfinite(self.weights).all(axis=1))
 
 
 def read_traffic(path: str | Path, objectives: Sequence[str]) -> Traffic:
