@@ -198,9 +198,9 @@ def _percent(result: dict[str, Any]) -> str:
 def _show(question: dict[str, Any], elicitation: Elicitation, console: Console) -> None:
     first, second = question["first"], question["second"]
     title = question["prompt"]
-    with_text = title is not None or any(side["text"] not in (None, side["name"]) for side in (first, second))
+    with_text = first["text"] is not None or second["text"] is not None
     table = Table(title=None if title is None else escape(title), title_justify="left", show_lines=with_text)
-    if title is not None:
+    if with_text:
         for heading in ("1", "2"):
             table.add_column(heading, ratio=1)
         table.add_row(*(escape(side["text"] or "") or "[dim](empty)[/dim]" for side in (first, second)))

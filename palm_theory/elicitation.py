@@ -51,7 +51,7 @@ from palm_theory.simplex import Array, as_float_array
 DEFAULT_TEMPERATURE = 0.1
 """The default T, as a share of the widest range of one reward over the answers that can be shown."""
 
-MAX_PAIRS = 2000
+MAX_PAIRS = 1000
 SCORING_SAMPLES = 1024
 
 Choice = Literal["first", "second", "equal"]
@@ -181,7 +181,7 @@ class Elicitation:
         probability σ(10), one of a tenth of it with 73%.
         """
         if candidates is None:
-            candidates = (Candidate(m.name, tuple(m.value.rewards.tolist()), m.label) for m in portfolio)
+            candidates = (Candidate(m.name, tuple(m.value.rewards.tolist())) for m in portfolio)
         shown = tuple(candidates)
         if temperature is None:
             rewards = np.array([candidate.rewards for candidate in shown]).reshape(len(shown), -1)
@@ -218,8 +218,9 @@ class Elicitation:
         """How much each question is expected to lower the expected regret, (len(pairs), 2).
 
         First column: the expected reduction, Σ_y P(y)·L(E[w|y]) − L(E[w]) ≥ 0 (the value of information of decision
-        theory; E[L(w)] does not change in expectation). It is 0 where no single answer would change the policy. Second
-        column, which then decides: the mutual information, in nats, of the answer and the policy that serves w.
+        theory; E[L(w)] does not change in expectation). It sees one answer ahead, and is 0 where no single one would
+        change the policy. Second column, which decides where the first is below a tenth of the regret everywhere: the
+        mutual information, in nats, of the answer and the policy that serves w.
         """
         values = self.portfolio.vertex_values
         rng = np.random.default_rng(self.seed)
@@ -341,8 +342,8 @@ class Elicitation:
         }
 
 
-MIN_REDUCTION = 1e-6
-"""Below this share of the expected regret an expected reduction is Monte Carlo noise."""
+MIN_REDUCTION = 0.1
+"""Where no single answer is expected to lower the regret by this share, one looks further ahead: information counts."""
 
 
 def _entropy(p: Array) -> Array:
