@@ -36,8 +36,8 @@ PROPOSAL_FREEDOM = 5.0
 MIN_EFFECTIVE = 0.1
 """Below this share of effective samples importance sampling gives way to tempering."""
 TEMPERING_EFFECTIVE = 0.5
-MOVES = 9
-MOVE_LENGTHS = (1.0, 0.3, 0.1)
+MOVES = 12
+MOVE_LENGTHS = (2.0, 1.0, 0.3)
 
 
 @dataclass(frozen=True)
