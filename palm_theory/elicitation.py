@@ -150,11 +150,7 @@ class Elicitation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        d = len(self.portfolio.objectives)
-        for candidate in self.candidates:
-            rewards = as_float_array(candidate.rewards, f"the rewards of {candidate.name!r}")
-            if rewards.shape != (d,) or not np.all(np.isfinite(rewards)):
-                raise InputError(f"{candidate.name!r} needs {d} finite rewards, one an objective")
+        _check_candidates(self.candidates, len(self.portfolio.objectives))
         if not 0 < self.epsilon < 1:
             raise InputError(f"epsilon must lie in (0, 1), got {self.epsilon!r}")
         if isinstance(self.max_questions, bool) or not isinstance(self.max_questions, int) or self.max_questions < 0:
@@ -183,6 +179,7 @@ class Elicitation:
         if candidates is None:
             candidates = (Candidate(m.name, tuple(m.value.rewards.tolist())) for m in portfolio)
         shown = tuple(candidates)
+        _check_candidates(shown, len(portfolio.objectives))
         if temperature is None:
             rewards = np.array([candidate.rewards for candidate in shown]).reshape(len(shown), -1)
             spread = float(np.ptp(rewards, axis=0).max()) if rewards.size else 0.0
@@ -344,6 +341,13 @@ class Elicitation:
 
 MIN_REDUCTION = 0.1
 """Where no single answer is expected to lower the regret by this share, one looks further ahead: information counts."""
+
+
+def _check_candidates(candidates: Sequence[Candidate], d: int) -> None:
+    for candidate in candidates:
+        rewards = as_float_array(candidate.rewards, f"the rewards of {candidate.name!r}")
+        if rewards.shape != (d,) or not np.all(np.isfinite(rewards)):
+            raise InputError(f"{candidate.name!r} needs {d} finite rewards, one an objective")
 
 
 def _entropy(p: Array) -> Array:

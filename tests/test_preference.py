@@ -38,7 +38,7 @@ def compared(seed: int, d: int, n: int, temperature: float, spread: float = 0.7)
 
 
 def quadrature(comparisons: list[Comparison], model: ChoiceModel, d: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cell centres of the simplex, d = 2 or 3, and their posterior masses, by the definition of prior and likelihood."""
+    """Cell centres of the simplex, d = 2 or 3, and their posterior masses, by the definition of the model."""
     if d == 2:
         first = (np.arange(n) + 0.5) / n
         points = np.column_stack([first, 1 - first])
@@ -89,7 +89,10 @@ def test_laplace_is_the_curvature_at_the_mode_and_right_where_data_are_many(d):
     h = 1e-4
     steps = h * np.eye(d - 1)
     hessian = np.array(
-        [[(density(a + b) - density(a - b) - density(b - a) + density(-a - b)) / (4 * h * h) for b in steps] for a in steps]
+        [
+            [(density(a + b) - density(a - b) - density(b - a) + density(-a - b)) / (4 * h * h) for b in steps]
+            for a in steps
+        ]
     )
     np.testing.assert_allclose(np.linalg.inv(found.laplace_covariance), -hessian, rtol=1e-4)
     z = np.log(found.weights) @ log_ratio_basis(d)
@@ -98,7 +101,9 @@ def test_laplace_is_the_curvature_at_the_mode_and_right_where_data_are_many(d):
     np.testing.assert_allclose(spread, found.laplace_covariance, rtol=0.25, atol=0.02)
 
 
-@given(seed=seeds, d=st.integers(2, 8), n=st.integers(0, 25), exponent=st.floats(-4, 2), alpha=st.sampled_from([0.3, 1, 4]))
+@given(
+    seed=seeds, d=st.integers(2, 8), n=st.integers(0, 25), exponent=st.floats(-4, 2), alpha=st.sampled_from([0.3, 1, 4])
+)
 @settings(max_examples=60)
 def test_newton_finds_the_maximum(seed, d, n, exponent, alpha):
     temperature = 10.0**exponent
@@ -181,7 +186,9 @@ def test_objectives_may_be_relabelled(seed):
         Comparison([c.first[i] for i in order], [c.second[i] for i in order], c.preferred) for c in comparisons
     ]
     model = ChoiceModel(0.1)
-    np.testing.assert_allclose(posterior(relabelled, model, 3).mode, posterior(comparisons, model, 3).mode[order], rtol=1e-6)
+    np.testing.assert_allclose(
+        posterior(relabelled, model, 3).mode, posterior(comparisons, model, 3).mode[order], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize(

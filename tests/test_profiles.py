@@ -129,7 +129,9 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path, portfolio):
         user = f"user-{attempt}"
         command = [sys.executable, "-c", WRITER.format(scores=SCORES.tolist()), str(path), user]
         root = Path(__file__).parents[1]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)}) as writer:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)}
+        ) as writer:
             assert writer.stdout is not None
             acknowledged = 0
             for line in writer.stdout:
@@ -155,7 +157,9 @@ def test_many_threads_and_processes_at_once(tmp_path, portfolio):
     script = WRITER.format(scores=SCORES.tolist()).replace("100000", "13")
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     writers = [
-        subprocess.Popen([sys.executable, "-c", script, str(path), "shared" if k < 2 else "own"], env=env, stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(path), "shared" if k < 2 else "own"], env=env, stdout=subprocess.DEVNULL
+        )
         for k in range(3)
     ]
     store = Profiles(path, portfolio)
@@ -214,9 +218,9 @@ def test_a_full_disk_keeps_what_was_there(store):
     database = store._connection()
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages}")
+    long = replace(A_COMPARISON, prompt="x" * 100_000)
     with pytest.raises(ProfileError, match="disk is full; nothing of this change was kept"):
-        for _ in range(1000):
-            store.add_comparison("ada", replace(A_COMPARISON, prompt="x" * 500))
+        store.add_comparison("ada", long)
     kept = len(store.comparisons("ada"))
     database.execute("PRAGMA max_page_count = 1000000")
     assert store.add_comparison("ada", A_COMPARISON) == kept + 1

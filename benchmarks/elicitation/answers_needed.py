@@ -99,9 +99,7 @@ def calibration(d: int, number: int) -> list[dict[str, Any]]:
     rows = []
     for name, (factor, lapse) in USERS.items():
         runs = [
-            simulate(
-                elicitation, user, active, rng, answers=40, until=lambda run: run.expected_regret[-1] <= EPSILON
-            )
+            simulate(elicitation, user, active, rng, answers=40, until=lambda run: run.expected_regret[-1] <= EPSILON)
             for user, rng in people(d, number, factor * elicitation.model.temperature, lapse)
         ]
         regrets = np.array([run.true_regret[-1] for run in runs])
@@ -158,9 +156,9 @@ def main() -> None:
                     f"({row['never_resolved']} not after {RULES[name][1]})"
                 )
             print(
-                f"  {name:10} mean regret stays under 1% from {row['answers_to_1_percent']} answers on; expected regret "
-                f"under 1% after {row['mean_stop']:.1f} on average ({row['never_stopped']} not after {RULES[name][1]}), "
-                f"true regret there {100 * row['regret_at_stop']:.2f}%{extra}",
+                f"  {name:10} mean regret stays under 1% from {row['answers_to_1_percent']} answers on; expected "
+                f"regret under 1% after {row['mean_stop']:.1f} on average ({row['never_stopped']} not after "
+                f"{RULES[name][1]}), true regret there {100 * row['regret_at_stop']:.2f}%{extra}",
                 flush=True,
             )
     rows = calibration(3, 3 * arguments.users)
@@ -168,8 +166,8 @@ def main() -> None:
     for row in rows:
         print(
             f"  {row['users']:30} {row['answers']:5.1f} answers; expected {100 * row['expected_regret']:.2f}%, true "
-            f"{100 * row['true_regret']:.2f}% ± {100 * row['stderr']:.2f}; within 1%: {100 * row['within_epsilon']:.0f}%;"
-            f" 95% quantile {100 * row['p95']:.1f}%"
+            f"{100 * row['true_regret']:.2f}% ± {100 * row['stderr']:.2f}; within 1%: {100 * row['within_epsilon']:.0f}%"
+            f"; 95% quantile {100 * row['p95']:.1f}%"
         )
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "answers_needed.json").write_text(
