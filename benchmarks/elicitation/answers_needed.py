@@ -166,8 +166,8 @@ def main() -> None:
     for row in rows:
         print(
             f"  {row['users']:30} {row['answers']:5.1f} answers; expected {100 * row['expected_regret']:.2f}%, true "
-            f"{100 * row['true_regret']:.2f}% ± {100 * row['stderr']:.2f}; within 1%: {100 * row['within_epsilon']:.0f}%"
-            f"; 95% quantile {100 * row['p95']:.1f}%"
+            f"{100 * row['true_regret']:.2f}% ± {100 * row['stderr']:.2f}; within 1%: "
+            f"{100 * row['within_epsilon']:.0f}%; 95% quantile {100 * row['p95']:.1f}%"
         )
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "answers_needed.json").write_text(
