@@ -41,6 +41,7 @@ def build_portfolio(
     executor: Executor | None = None,
     progress: bool | None = None,
     seed: int = 0,
+    known: Sequence[tuple[Array, Solution]] = (),
 ) -> Portfolio:
     """Build a certified portfolio.
 
@@ -55,6 +56,7 @@ def build_portfolio(
         depend on it. (A process pool needs a backend that pickles.)
     progress : a progress bar on standard error; by default where that is a terminal.
     seed : for strategies that draw at random.
+    known : (weights, solution) pairs of this backend that need no solve, should the strategy ask for them.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def build_portfolio(
     journal = None if path is None else _open_journal(Path(path), backend, fingerprint)
     try:
         with BuildProgress(progress, type(strategy).__name__) as bar:
-            solver = _Solver(backend, journal, executor, bar)
+            solver = _Solver(backend, journal, executor, bar, known)
             plan = _run(strategy, _facts(backend, int(seed)), solver)
             certificate = _certify(backend, plan, solver.solutions)
             members = [solver.solutions[k] for k in plan.members]
@@ -90,7 +92,12 @@ def build_portfolio(
                 for k, solution in zip(plan.members, members, strict=True)
             ]
             portfolio = Portfolio.of(
-                backend, policies, certificate, strategy=description, seed=int(seed), solves=len(solver.solutions)
+                backend,
+                policies,
+                certificate,
+                strategy=description,
+                seed=int(seed),
+                solves=len(solver.solutions) - solver.reused,
             )
             if path is not None:
                 portfolio.write_into(Path(path), backend)
@@ -135,12 +142,19 @@ class _Solver:
     """Answers a strategy's requests: from the journal, or by solving, in parallel where there is an executor."""
 
     def __init__(
-        self, backend: PolicyBackend, journal: Journal | None, executor: Executor | None, bar: BuildProgress
+        self,
+        backend: PolicyBackend,
+        journal: Journal | None,
+        executor: Executor | None,
+        bar: BuildProgress,
+        known: Sequence[tuple[Array, Solution]],
     ) -> None:
         self._backend = backend
         self._journal = journal
         self._executor = executor
         self._bar = bar
+        self._known = {np.ascontiguousarray(weights).tobytes(): solution for weights, solution in known}
+        self.reused = 0
         self.solutions: list[Solution] = []
         self.weights: list[Array] = []
 
@@ -148,7 +162,7 @@ class _Solver:
         """One solution a row of the request, in its order."""
         rows = np.ascontiguousarray(request.weights)
         self._bar.request(len(rows), request.gap, request.remaining)
-        found = [None if self._journal is None else self._journal.find(row) for row in rows]
+        found = [self._at_hand(row) for row in rows]
         missing = [i for i, solution in enumerate(found) if solution is None]
         self._bar.solved(len(rows) - len(missing))
         if self._executor is None:
@@ -161,6 +175,13 @@ class _Solver:
         self.solutions.extend(solutions)
         self.weights.extend(rows)
         return solutions
+
+    def _at_hand(self, row: Array) -> Solution | None:
+        solution = self._known.get(row.tobytes())
+        if solution is not None:
+            self.reused += 1
+            return solution
+        return None if self._journal is None else self._journal.find(row)
 
     def _in_parallel(self, executor: Executor, rows: Array, missing: Sequence[int]) -> list[tuple[int, Solution]]:
         futures: dict[Future[Solution], int] = {}

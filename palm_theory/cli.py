@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 
 from palm_theory.cli_build import build_app, compare_app
+from palm_theory.cli_drift import drift_command, extend_app
+from palm_theory.cli_elicit import elicit_command, profile_app
 from palm_theory.cli_llm import build_llm, chat_command, export_command
 from palm_theory.cli_portfolio import audit_command, conformance_command, select_command, show_command
 from palm_theory.cli_theory import bounds_command, cover_command
@@ -50,6 +52,10 @@ app.command("show")(show_command)
 app.command("conformance")(conformance_command)
 app.command("chat")(chat_command)
 app.command("export")(export_command)
+app.command("elicit")(elicit_command)
+app.add_typer(profile_app, name="profile")
+app.command("drift")(drift_command)
+app.add_typer(extend_app, name="extend")
 
 
 def _print_version(wanted: bool) -> None:

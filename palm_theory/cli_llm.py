@@ -81,10 +81,30 @@ def build_llm(
       palm build llm --runs /shared/runs --cluster auto,gpus=1,cpus=4
       palm build llm --runs /shared/runs --slurm partition=gpu,gpus=1,cpus=4,time=8:00:00
     """
+    where = _workers(workers, gpu, cluster, slurm, runs)
+    backend = llm_backend(model, reward, prompts, held_out, beta, preset, seed, runs, where)
+    target = out or runs / "portfolio"
+    # The tiny preset affords one policy an objective and no more.
+    most = len(backend.objectives) if max_policies is None and preset == "tiny" else max_policies
+    backend.build(_strategy(strategy, epsilon, most, number, seed), target, Console())
+    typer.echo(f"saved in {target}")
+
+
+def llm_backend(
+    model: str | None,
+    reward: list[str] | None,
+    prompts: Path | None,
+    held_out: Path | None,
+    beta: float,
+    preset: str,
+    seed: int,
+    runs: Path,
+    workers: Any,
+) -> Any:
+    """The ``llm`` backend of the command line's options, whose jobs run where ``workers`` says."""
     make = _llm()
-    options = {} if model is None else {"model": model}
-    backend = make(
-        **options,
+    return make(
+        **({} if model is None else {"model": model}),
         **({"rewards": reward} if reward else {}),
         prompts=prompts,
         held_out=held_out,
@@ -92,21 +112,23 @@ def build_llm(
         preset_name=preset,
         seed=seed,
         folder=runs,
-        workers=_workers(make, workers, gpu, cluster, slurm, runs),
+        workers=workers,
     )
-    target = out or runs / "portfolio"
-    backend.build(_strategy(strategy, epsilon, max_policies, number, seed), target, Console())
-    typer.echo(f"saved in {target}")
 
 
-def _workers(make: Any, count: int, gpu: list[str] | None, cluster: str | None, slurm: str | None, runs: Path) -> Any:
+def llm_workers(count: int, gpu: list[str] | None) -> Any:
+    """Worker processes of this machine: ``count``, or one a GPU, or one a core."""
+    return _llm().workers_for(count or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ()))
+
+
+def _workers(count: int, gpu: list[str] | None, cluster: str | None, slurm: str | None, runs: Path) -> Any:
     if cluster is None and slurm is None:
-        return make.workers_for(count or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ()))
+        return llm_workers(count, gpu)
     if gpu or count or (cluster is not None and slurm is not None):
         raise InputError("--cluster, --slurm and --workers with --gpu are three places to train; choose one")
     if cluster is not None:
-        return make.remote_workers(ray_executor(cluster))
-    return make.remote_workers(slurm_executor(slurm or "", runs / "slurm"))
+        return _llm().remote_workers(ray_executor(cluster))
+    return _llm().remote_workers(slurm_executor(slurm or "", runs / "slurm"))
 
 
 def _strategy(name: str, epsilon: float, max_policies: int | None, number: int, seed: int) -> Strategy:

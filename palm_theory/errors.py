@@ -35,3 +35,7 @@ class JournalError(PalmError, RuntimeError):
 
 class CertificateError(PalmError, RuntimeError):
     """The target (epsilon, delta) cannot be certified with what is known of the optimal values."""
+
+
+class ProfileError(PalmError, RuntimeError):
+    """A store of user profiles cannot be read or written: corrupt, foreign, newer, locked for too long, disk full."""

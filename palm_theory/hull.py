@@ -54,6 +54,16 @@ class UpperHull:
         # Any combination proves a bound, an optimal one the best; the vertices alone always give one.
         return min(self._feasible_value(weights, used, solution[used]), float(weights @ self._vertex_bounds))
 
+    def plane(self, weights: Array) -> Array:
+        """g (d,) with ⟨g, w_k⟩ ≤ u_k at every point of the hull and ⟨g, w⟩ = U(w), to the solver's tolerance.
+
+        The vertex values of the best policy at ``weights`` that all points allow: the dual of U's program.
+        """
+        self(weights)
+        g = np.asarray(self._solver.getSolution().row_dual, dtype=np.float64)[: len(weights)] * self._unit
+        excess = np.stack(self._weights) @ g - np.array(self._bounds)
+        return g - max(0.0, float(excess.max()))
+
     def _feasible_value(self, weights: Array, used: np.ndarray, multipliers: Array) -> float:
         """The cost of a combination that meets Σλ_k w_k = w in every coordinate, made from a nearly feasible one.
 

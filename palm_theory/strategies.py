@@ -23,7 +23,7 @@ from palm_theory.errors import CertificateError, InputError
 from palm_theory.hybrid import HybridGrid
 from palm_theory.sandwich import AdditiveGap, CornerScan, MultiplicativeGap, SolvedWeights, Target, weight_keys
 from palm_theory.selection import best_subset, smallest_subset
-from palm_theory.simplex import MAX_POINTS, Array
+from palm_theory.simplex import MAX_POINTS, Array, validate_weights
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ class Adaptive(Strategy):
         many workers there are.
     keep_all : take in every policy that helps where it was solved, not only where the target is missed: fewer solves,
         more policies. For oracles that cost more than a place in the portfolio; ``Portfolio.prune`` makes it smaller.
+    start : weights asked for before any corner, and whose policies are taken in: those whose solves are at hand.
 
     Corners that the sandwich settles are not solved. Raises CertificateError where solves give no upper bound on J*.
     """
@@ -153,6 +154,7 @@ class Adaptive(Strategy):
     max_solves: int | None = None
     batch: int = 1
     keep_all: bool = False
+    start: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.epsilon < 1:
@@ -173,6 +175,9 @@ class Adaptive(Strategy):
         history = _History(problem, SolvedWeights(problem.objectives))
         vertices = np.eye(problem.objectives)
         history.absorb(vertices, (yield Request(vertices)))
+        if self.start:
+            rows = validate_weights(self.start, problem.objectives)
+            history.absorb(rows, (yield Request(rows)))
         history.require_bounds("Adaptive")
         members = [int(k) for k in distinct_policies(history.values)]
         if everything:

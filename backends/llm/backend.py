@@ -30,6 +30,7 @@ from backends.llm.training import ADAPTER_FOLDER
 from backends.llm.worker import Runner, Workers, solving_threads
 from palm_theory.backend import PolicyBackend, Power, Solution, Status, seed_for
 from palm_theory.build import build_portfolio
+from palm_theory.elicitation import Candidate
 from palm_theory.errors import InputError
 from palm_theory.normalizer import Normalizer
 from palm_theory.planned import Planned
@@ -285,6 +286,19 @@ class LLMBackend(PolicyBackend):
         policies = {f"{member.name} {member.label}": member.policy for member in members}
         answers = side_by_side(policies, [prompt], seed)
         console.print(answers_table(prompt, {name: texts[0] for name, texts in answers.items()}))
+
+    @staticmethod
+    def answers(
+        folder: Path, prompts: Sequence[str], count: int, rewards: Sequence[Any], seed: int, progress: Any
+    ) -> tuple[Candidate, ...]:
+        """Real answers of a saved portfolio's policies, to compare; see ``answers.scored_answers``. Without ``prompts``
+        the first ``count`` held-out ones; ``progress`` wraps the sequence of policies."""
+        from backends.llm.answers import held_out_prompts, scored_answers
+        from backends.llm.chat import load_portfolio
+
+        portfolio = load_portfolio(folder)
+        asked = _prompts(prompts, ()) if prompts else held_out_prompts(portfolio, count)
+        return scored_answers(portfolio, asked, rewards=rewards, seed=seed, progress=progress)
 
     @staticmethod
     def export(portfolio: Path, target: Path, base_model: str | None) -> list[Path]:
