@@ -314,18 +314,10 @@ def _against_reference(
     if values[0].rewards.shape != reference[0].rewards.shape:
         raise InputError("the portfolio and the reference need the same number of objectives")
     estimates = any(value.is_estimate for value in [*values, *reference])
-    lower_values, upper_values = stack(values), stack([*reference, *values])
-    method: IntervalMethod | None = None
-    if estimates:
-        # A policy that stands in both sets is measured once, so it takes one share of the failure probability.
-        distinct = {id(value) for value in [*reference, *values]}
-        failure = split_failure(confidence, len(distinct) * (values[0].rewards.size + 1))
-        method = _interval_method([*reference, *values], reward_max)
-        lower_values = _limits(values, failure, reward_max, method, upper=False)
-        upper_values = _limits([*reference, *values], failure, reward_max, method, upper=True)
-        if not np.all(np.isfinite(upper_values)):
-            # A value measured once has no interval.
-            return Certificate(math.inf, math.inf, None, Kind.UNKNOWN, 0.0, slack=math.inf, size=len(values))
+    lower_values, upper_values, method = confidence_limits(values, reference, confidence, reward_max)
+    if not np.all(np.isfinite(upper_values)):
+        # A value measured once has no interval.
+        return Certificate(math.inf, math.inf, None, Kind.UNKNOWN, 0.0, slack=math.inf, size=len(values))
     solved = SolvedWeights(values[0].rewards.size, hull=False)
     scan = CornerScan(lower_values, solved)
     scan.settle(lower_envelope(upper_values, scan.weights).best)
@@ -346,6 +338,33 @@ def _against_reference(
         reference=f"the {len(reference)} policies of a reference set",
         interval=method,
     )
+
+
+class Limits(NamedTuple):
+    """Vertex values at confidence limits: ``lower`` (K, d) of a portfolio, ``upper`` of the reference and the portfolio
+    together, in that order; ``method`` of the intervals, None where every value is exact."""
+
+    lower: Array
+    upper: Array
+    method: IntervalMethod | None
+
+
+def confidence_limits(
+    values: Sequence[Value], reference: Sequence[Value], confidence: float, reward_max: float | None
+) -> Limits:
+    """Limits that all hold at once with probability ``confidence``: what an audit of estimates compares.
+
+    Infinite where a value was measured only once. Intervals as in docs/theory/statistics.md.
+    """
+    everyone = [*reference, *values]
+    if not any(value.is_estimate for value in everyone):
+        return Limits(stack(values), stack(everyone), None)
+    # A policy that stands in both sets is measured once, so it takes one share of the failure probability.
+    distinct = {id(value) for value in everyone}
+    failure = split_failure(confidence, len(distinct) * (values[0].rewards.size + 1))
+    method = _interval_method(everyone, reward_max)
+    lower = _limits(values, failure, reward_max, method, upper=False)
+    return Limits(lower, _limits(everyone, failure, reward_max, method, upper=True), method)
 
 
 def _interval_method(values: Sequence[Value], reward_max: float | None) -> IntervalMethod:

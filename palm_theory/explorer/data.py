@@ -1,0 +1,112 @@
+"""Everything the page knows, as plain data: the portfolio, what it is compared with, its best subsets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from palm_theory.backend import PolicyBackend
+from palm_theory.certificate import Certificate, Kind
+from palm_theory.explorer.references import FiniteReference, Reference, reference_of, through_portfolio
+from palm_theory.explorer.subsets import SizedSubset, best_subsets
+from palm_theory.portfolio import Member, Portfolio
+from palm_theory.value import Value
+from palm_theory.version import __version__
+
+
+def page_data(
+    portfolio: Portfolio,
+    *,
+    backend: PolicyBackend | None = None,
+    candidates: Sequence[Value] | None = None,
+    answers: Mapping[str, Any] | None = None,
+    title: str = "Portfolio explorer",
+    command: str = "PORTFOLIO",
+    budget: float = 20.0,
+    advance: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """The page's data, JSON-able (infinities are None).
+
+    ``references`` lists what the portfolio is compared with, the first being the page's main one. Each holds, by K−1,
+    the certificates of the subsets, and ``knows``: what brackets its best value at any weight.
+    """
+    reference = reference_of(portfolio.policy_values, backend, candidates, portfolio.reward_max)
+    subsets = best_subsets(portfolio.policy_values, reference, advance=advance, budget=budget)
+    references = [_reference_data(reference, [subset.certificate for subset in subsets])]
+    if not reference.is_optimum:
+        composed = [through_portfolio(subset.certificate, portfolio.certificate) for subset in subsets]
+        known = [certificate for certificate in composed if certificate is not None]
+        if len(known) == len(composed):
+            references.insert(0, _through_data(portfolio.certificate, known))
+    return _plain(
+        {
+            "title": title,
+            "command": command,
+            "version": __version__,
+            "objectives": list(portfolio.objectives),
+            "reward_max": portfolio.reward_max,
+            "beta": _beta(portfolio),
+            "strategy": portfolio.strategy,
+            "solves": portfolio.solves,
+            "estimates": any(value.is_estimate for value in portfolio.policy_values),
+            "certificate": _certificate(portfolio.certificate),
+            "policies": [_policy(member) for member in portfolio],
+            "subsets": [_subset(subset) for subset in subsets],
+            "references": references,
+            "answers": answers,
+        }
+    )
+
+
+def _policy(member: Member) -> dict[str, Any]:
+    weights = None if member.weights is None else member.weights.tolist()
+    label = "" if member.label == member.name else member.label
+    values = member.value.vertex_values.tolist()
+    return {"name": member.name, "label": label, "weights": weights, "values": values, **member.value.to_dict()}
+
+
+def _subset(subset: SizedSubset) -> dict[str, Any]:
+    return {"members": list(subset.members), "best": subset.is_best, "least_gap": subset.least_gap}
+
+
+def _certificate(certificate: Certificate) -> dict[str, Any]:
+    return {**certificate.to_dict(), "text": str(certificate), "proof": certificate.kind in (Kind.EXACT, Kind.BOUNDED)}
+
+
+def _reference_data(reference: Reference, certificates: Sequence[Certificate]) -> dict[str, Any]:
+    return {
+        "text": reference.text,
+        "optimum": reference.is_optimum,
+        "itself": isinstance(reference, FiniteReference) and not reference.is_optimum,
+        "knows": reference.knowledge(),
+        "certificates": [_certificate(certificate) for certificate in certificates],
+    }
+
+
+def _through_data(whole: Certificate, certificates: Sequence[Certificate]) -> dict[str, Any]:
+    """Nothing is known of J* but what the stored certificate says of the whole portfolio."""
+    return {
+        "text": whole.reference,
+        "optimum": True,
+        "itself": False,
+        "knows": {"type": "certificate"},
+        "certificates": [_certificate(certificate) for certificate in certificates],
+    }
+
+
+def _beta(portfolio: Portfolio) -> float | None:
+    """β, where the problem says that f is β times a divergence."""
+    parameters = portfolio.problem.get("parameters")
+    beta = parameters.get("beta") if isinstance(parameters, dict) else None
+    return float(beta) if isinstance(beta, int | float) and beta > 0 else None
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    if isinstance(data, Mapping):
+        return {key: _plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(value) for value in data]
+    return data
