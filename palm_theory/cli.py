@@ -10,6 +10,7 @@ from rich.console import Console
 from palm_theory.cli_build import build_app, compare_app
 from palm_theory.cli_drift import drift_command, extend_app
 from palm_theory.cli_elicit import elicit_command, profile_app
+from palm_theory.cli_explore import explore_command
 from palm_theory.cli_llm import build_llm, chat_command, export_command
 from palm_theory.cli_portfolio import audit_command, conformance_command, select_command, show_command
 from palm_theory.cli_theory import bounds_command, cover_command
@@ -49,6 +50,7 @@ app.command("audit")(audit_command)
 app.command("select")(select_command)
 app.add_typer(compare_app, name="compare")
 app.command("show")(show_command)
+app.command("explore")(explore_command)
 app.command("conformance")(conformance_command)
 app.command("chat")(chat_command)
 app.command("export")(export_command)

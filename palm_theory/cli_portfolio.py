@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from palm_theory.audit import audit
+from palm_theory.backend import PolicyBackend
 from palm_theory.certificate import Certificate
 from palm_theory.cli_build import Normalization, portfolio_data, table_backend
 from palm_theory.cli_output import Json, print_json, print_table
@@ -51,13 +52,9 @@ def audit_command(
     loaded = Portfolio.load(portfolio)
     certificate = loaded.certificate
     if against is not None:
-        backend: Any = table_backend(
-            against, objective, minimize, name, regularizer, stderr, samples, normalization, reward_max
+        backend = candidate_table(
+            loaded, against, objective, minimize, name, regularizer, stderr, samples, normalization, reward_max
         )
-        if backend.objectives != loaded.objectives:
-            raise InputError(f"{against} has objectives {backend.objectives}, the portfolio {loaded.objectives}")
-        if tuple(backend.normalizers) != tuple(loaded.normalizers):
-            raise InputError(f"{against} is normalised otherwise than the portfolio was: its numbers do not compare")
         certificate = audit(
             loaded, reference=backend.all_values(), confidence=confidence, reward_max=backend.reward_max
         )
@@ -72,6 +69,19 @@ def audit_command(
             typer.echo(f"(epsilon, delta) = ({epsilon:g}, {delta:g}) {verdict}")
     if not certified:
         raise typer.Exit(1)
+
+
+def candidate_table(portfolio: Portfolio, scores: Path, *options: Any) -> PolicyBackend:
+    """The table a portfolio is to be compared with; ``options`` as for ``table_backend``.
+
+    Raises InputError where its objectives or their normalisation are others than the portfolio's.
+    """
+    backend = table_backend(scores, *options)
+    if backend.objectives != portfolio.objectives:
+        raise InputError(f"{scores} has objectives {backend.objectives}, the portfolio {portfolio.objectives}")
+    if tuple(backend.normalizers) != tuple(portfolio.normalizers):
+        raise InputError(f"{scores} is normalised otherwise than the portfolio was: its numbers do not compare")
+    return backend
 
 
 def _print_certificate(certificate: Certificate, objectives: tuple[str, ...]) -> None:

@@ -307,6 +307,13 @@ class LLMBackend(PolicyBackend):
 
         return export_portfolio(portfolio, target, base_model)
 
+    @staticmethod
+    def recorded_answers(portfolio: Portfolio, runs: Path) -> dict[str, Any] | None:
+        """What the policies said when they were measured. See ``recorded.recorded_answers``."""
+        from backends.llm.recorded import recorded_answers
+
+        return recorded_answers(portfolio, runs)
+
     def label(self, policy: Any) -> str | None:
         return policy.name or None if isinstance(policy, Adapter) else type(policy).__name__
 

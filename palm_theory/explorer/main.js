@@ -37,8 +37,10 @@ class App {
     return this.references[0].regret(w, this.serving(w).index, this.state.size);
   }
 
+  // The worst weight, or null where none is known or none is worse than another.
   worst() {
-    return this.references[0].certificates[this.state.size - 1].worst_weight;
+    const { worst_weight: worst, epsilon, delta, additive_gap: gap } = this.references[0].certificates[this.state.size - 1];
+    return gap === 0 || (epsilon === 0 && delta === 0) ? null : worst;
   }
 
   // The share of users that each policy serves: areas for d <= 3, counts beyond.
@@ -108,6 +110,18 @@ class App {
   }
 }
 
+// The stored certificate in words.
+function claim(certificate) {
+  const { epsilon, delta, additive_gap: gap, confidence, interval, reference } = certificate;
+  const sure = confidence < 1 ? `, with confidence ${percent(confidence)} (${interval} intervals)` : "";
+  const against = `J*, the best of ${reference.replace(/^the best of /, "")}`;
+  const short = delta > 0 ? ` less ${number(delta)}` : "";
+  if (certificate.kind === "unknown") return ["Nothing is certified about this portfolio."];
+  if (certificate.kind === "sampled") return [`At ${certificate.corners} sampled weights users got ${percent(1 - epsilon)} of ${against}${short}; elsewhere nothing is claimed.`];
+  if (epsilon === null) return [`Certified: whatever their weights, users get ${against}, but for at most δ = ${number(gap)}${sure}.`];
+  return ["Certified: whatever their weights, users get at least ", el("strong", {}, percent(1 - epsilon)), ` of ${against}${short}${sure}.`];
+}
+
 // What a screen reader is told, once the weights have come to rest.
 function announce(app) {
   const { index } = app.serving();
@@ -128,7 +142,7 @@ function start() {
   const app = new App(data);
   byId("title").textContent = data.title;
   byId("objectives").textContent = data.objectives.join(" · ");
-  byId("certificate").replaceChildren(badge(data.certificate.kind), ` ${data.certificate.text}`);
+  byId("certificate").replaceChildren(badge(data.certificate.kind), " ", ...claim(data.certificate));
   if (data.references.at(-1).itself) {
     byId("caution").hidden = false;
     byId("caution").textContent = data.references.length > 1

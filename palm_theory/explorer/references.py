@@ -18,7 +18,7 @@ from palm_theory.sandwich import SolvedWeights
 from palm_theory.simplex import Array, lattice_size, simplex_lattice
 from palm_theory.value import Value
 
-LATTICE_POINTS = 300
+LATTICE_POINTS = 500
 """At most so many lattice weights at which a backend with a cheap J* is asked for it, for the page's upper bound."""
 
 

@@ -24,9 +24,9 @@ class Serving {
       parts.push(el("p", { class: "small" }, `regulariser f = ${number(policy.regularizer)}${spread}${kl}`));
     }
     const formula = penalised ? "J_w = ⟨w, R⟩ − f" : "J_w = ⟨w, R⟩";
-    parts.push(el("p", {}, `${formula} = `, el("strong", { id: "value" }, number(value))));
     const second = app.runnerUp();
-    if (second) parts.push(el("p", { class: "small" }, `next best: ${app.name(second.index)}, ${number(value - second.value)} behind`));
+    const behind = second ? el("span", { class: "small" }, ` next best: ${app.name(second.index)}, ${number(value - second.value)} behind`) : null;
+    parts.push(el("p", {}, `${formula} = `, el("strong", { id: "value" }, number(value)), behind));
     this.root.replaceChildren(heading, ...parts, this.regrets(index));
   }
 
@@ -64,6 +64,7 @@ class Serving {
     }
     if (regret.kind === "unknown") return [`Nothing is known of ${against} here.`];
     const high = el("strong", { class: "regret-high" }, number(regret.high));
+    if (regret.kind === "exact" && regret.high === 0) return ["None: exactly ", high, `. Nothing in ${against} is better here.`];
     if (regret.kind === "exact") return ["Exactly ", high, `${relative(regret.high)} against ${against}.`];
     const why = regret.from === "certificate" ? "by the certificate, which holds for all weights" : "J* is bounded here by its values at other weights, being convex";
     const from = regret.low > 0 ? `between ${number(regret.low)} and ` : "at most ";

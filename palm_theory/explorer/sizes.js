@@ -63,7 +63,7 @@ class Sizes {
     });
     const subset = data.subsets[state.size - 1];
     const chosen = members.length < state.size ? `${members.length} policies suffice: ` : "";
-    const names = members.length === app.policies.length ? "all policies" : members.map((k) => app.policies[k].name).join(", ");
+    const names = members.length === app.policies.length ? `All ${members.length} policies` : members.map((k) => app.policies[k].name).join(", ");
     const judged = app.references.at(-1);
     const proof = state.size === state.sizes ? "" : subset.best
       ? `Proven: no other ${state.size} of these ${state.sizes} do better against ${judged.text}.`
@@ -81,7 +81,7 @@ class Sizes {
     const count = gaps.length;
     const finite = gaps.filter((gap) => gap !== null);
     const high = Math.max(...finite, 0) * 1.05 || 1;
-    const [left, right, top, tall] = [52, 14, 10, 130];
+    const [left, right, top, tall] = [52, 14, 10, 116];
     const x = (k) => left + (count > 1 ? ((k - 1) / (count - 1)) * (width - left - right) : (width - left - right) / 2);
     const y = (gap) => top + (1 - gap / high) * tall;
     const picture = svg("svg", { width, height: top + tall + 40, class: "drawing", role: "img", "aria-label": "certified worst gap against the number of policies" });
