@@ -44,9 +44,7 @@ def explore_command(
         Path | None,
         typer.Option(help="What J* is the best of: a CSV of candidates, or the .npz of --backend bandit or mdp."),
     ] = None,
-    backend: Annotated[
-        Literal["table", "bandit", "mdp"], typer.Option(help="What --against holds.")
-    ] = "table",
+    backend: Annotated[Literal["table", "bandit", "mdp"], typer.Option(help="What --against holds.")] = "table",
     beta: Annotated[float, typer.Option(help="β of --backend bandit or mdp.")] = 0.0,
     discount: Annotated[float | None, typer.Option(help="γ of --backend mdp.")] = None,
     horizon: Annotated[int | None, typer.Option(help="T of --backend mdp.")] = None,
@@ -61,7 +59,7 @@ def explore_command(
     runs: Annotated[
         Path | None, typer.Option(help="Language models: the folder with their evaluations. Default: PORTFOLIO/..")
     ] = None,
-    objectives: Annotated[int, typer.Option("--objectives", "-d", help="Of the example: 2 to 8.")] = 3,
+    objectives: Annotated[int, typer.Option("--objectives", "-d", help="Of the example: 2 to 6.")] = 3,
     seconds: Annotated[float, typer.Option(help="Time for proving subsets the best of their size.")] = 20.0,
 ) -> None:
     """Move the weights and see which policy serves, how good it is, and what one more policy buys.

@@ -27,7 +27,7 @@ MAX_EMBEDDED = 1000
 
 
 class Reference(ABC):
-    """A set of policies to compare with. ``text`` names it, ``is_optimum`` tells whether it is all policies there are."""
+    """A set of policies to compare with: ``text`` names it, ``is_optimum`` says whether it is all there are."""
 
     def __init__(self, text: str, *, is_optimum: bool) -> None:
         self.text = text

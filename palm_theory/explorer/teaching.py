@@ -12,7 +12,7 @@ from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio
 from palm_theory.strategies import Adaptive
 
-OBJECTIVES = ("helpful", "brief", "safe", "cheap", "polite", "original", "formal", "playful")
+OBJECTIVES = ("helpful", "brief", "safe", "cheap", "polite", "original")
 
 EPSILONS = {2: 0.005, 3: 0.02, 4: 0.05}
 """The ε that is certified, by the number of objectives: portfolios small enough to read. More objectives: 0.12."""
@@ -20,7 +20,7 @@ EPSILONS = {2: 0.005, 3: 0.02, 4: 0.05}
 
 def example(objectives: int = 3) -> tuple[Portfolio, PolicyBackend]:
     """A certified portfolio of a KL bandit with 5 contexts, 20 actions and β = 0.05, built in a second, and its
-    backend. Raises InputError unless 2 ≤ ``objectives`` ≤ 8."""
+    backend. Raises InputError unless 2 ≤ ``objectives`` ≤ 6."""
     if not 2 <= objectives <= len(OBJECTIVES):
         raise InputError(f"the example has 2 to {len(OBJECTIVES)} objectives, got {objectives}")
     make: Any = backend_class("bandit")
