@@ -25,6 +25,7 @@ Examples
   palm build table scores.csv --objective quality --minimize latency --epsilon 0.01 --out portfolio
   palm select portfolio --weights quality=0.7,latency=0.3
   palm audit portfolio --epsilon 0.02
+  palm explore portfolio
   palm build llm --preset tiny --out runs/llm/portfolio
 \b
 Exit codes
