@@ -12,10 +12,10 @@ from typing import Any
 from palm_theory.backend import PolicyBackend, problem_fingerprint
 from palm_theory.errors import InputError
 from palm_theory.explorer.data import page_data
-from palm_theory.explorer.teaching import example
 from palm_theory.explorer.page import render
 from palm_theory.explorer.references import reference_of
 from palm_theory.explorer.subsets import SizedSubset, best_subsets
+from palm_theory.explorer.teaching import example
 from palm_theory.portfolio import OTHER_PROBLEM, Portfolio
 from palm_theory.storage import explained_disk_errors
 from palm_theory.value import Value
