@@ -113,7 +113,7 @@ class App {
 // The stored certificate in words.
 function claim(certificate) {
   const { epsilon, delta, additive_gap: gap, confidence, interval, reference } = certificate;
-  const sure = confidence < 1 ? `, with confidence ${percent(confidence)} (${interval} intervals)` : "";
+  const sure = confidence < 1 ? `, with confidence ${percent(confidence)} (${interval} intervals${interval === "normal" ? ", an approximation" : ""})` : "";
   const against = `J*, the best of ${reference.replace(/^the best of /, "")}`;
   const short = delta > 0 ? ` less ${number(delta)}` : "";
   if (certificate.kind === "unknown") return ["Nothing is certified about this portfolio."];
