@@ -47,7 +47,6 @@ def page_data(
             "objectives": list(portfolio.objectives),
             "reward_max": portfolio.reward_max,
             "beta": _beta(portfolio),
-            "strategy": portfolio.strategy,
             "solves": portfolio.solves,
             "estimates": any(value.is_estimate for value in portfolio.policy_values),
             "certificate": _certificate(portfolio.certificate),

@@ -146,9 +146,11 @@ function start() {
   if (data.references.at(-1).itself) {
     byId("caution").hidden = false;
     byId("caution").textContent = data.references.length > 1
-      ? "This page has no access to the backend. What is known of J* is the stored certificate; beyond it, policies are compared with the best of this portfolio itself."
+      ? "This page has no access to the backend. What is known of J* is the stored certificate; beyond it, policies are compared with the best of this portfolio itself. The cross is the certificate's worst weight or, for fewer policies, where they trail the whole portfolio most."
       : "This page has no access to the backend and the certificate proves nothing for certain about J*. Regret and gaps are against the best policy of this portfolio itself: policies outside it may be better.";
   }
+  const solves = data.solves ? ` out of ${data.solves} solves` : "";
+  byId("made").textContent = `${data.policies.length} policies${solves}; page made by palm_theory ${data.version}.`;
   if (data.estimates) byId("estimates").hidden = false;
   const { state } = app;
   if (state.d === 2) new Segment(app);
