@@ -53,6 +53,10 @@ def chromium(profile: Path) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     opened = webdriver.Chrome(options=options, service=Service(driver))
     try:
+        # A new browser shows a page of its own first, with requests of its own.
+        opened.get("about:blank")
+        for log in ("browser", "performance"):
+            opened.get_log(log)
         yield opened
     finally:
         opened.quit()
