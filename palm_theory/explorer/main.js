@@ -112,14 +112,14 @@ class App {
 
 // The stored certificate in words.
 function claim(certificate) {
-  const { epsilon, delta, additive_gap: gap, confidence, interval, reference } = certificate;
+  const { epsilon, delta, additive_gap: gap, confidence, interval, reference, size } = certificate;
   const sure = confidence < 1 ? `, with confidence ${percent(confidence)} (${interval} intervals${interval === "normal" ? ", an approximation" : ""})` : "";
   const against = `J*, the best of ${reference.replace(/^the best of /, "")}`;
   const short = delta > 0 ? ` less ${number(delta)}` : "";
   if (certificate.kind === "unknown") return ["Nothing is certified about this portfolio."];
   if (certificate.kind === "sampled") return [`At ${certificate.corners} sampled weights users got ${percent(1 - epsilon)} of ${against}${short}; elsewhere nothing is claimed.`];
-  if (epsilon === null) return [`Certified: whatever their weights, users get ${against}, but for at most δ = ${number(gap)}${sure}.`];
-  return ["Certified: whatever their weights, users get at least ", el("strong", {}, percent(1 - epsilon)), ` of ${against}${short}${sure}.`];
+  if (epsilon === null) return [`Certified for all ${size} policies together: whatever their weights, users get ${against}, but for at most δ = ${number(gap)}${sure}.`];
+  return [`Certified for all ${size} policies together: whatever their weights, users get at least `, el("strong", {}, percent(1 - epsilon)), ` of ${against}${short}${sure}.`];
 }
 
 // What a screen reader is told, once the weights have come to rest.

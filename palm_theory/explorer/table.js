@@ -38,7 +38,7 @@ class Table {
     const element = el("tr", { "data-policy": k });
     cells.forEach((cell, n) => {
       const attributes = { "data-head": this.heads[n] };
-      element.append(n === 0 ? el("th", { scope: "row", ...attributes }, cell) : el("td", { class: this.heads[n] === "solved for" ? "figure long" : "figure", ...attributes }, cell));
+      element.append(n === 0 ? el("th", { scope: "row", ...attributes }, cell) : el("td", { class: ["solved for", "share of users", "J_w now"].includes(this.heads[n]) ? "figure long" : "figure", ...attributes }, cell));
     });
     return { element, share, value };
   }
