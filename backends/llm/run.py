@@ -95,7 +95,8 @@ def _policies_table(result: Run) -> Table:
     title = f"{len(portfolio)} policies, means ± standard errors over {count} held-out prompts"
     table = Table(title=title, title_justify="left")
     for name in ("", "trained for", *portfolio.objectives, "KL (nats)", "KL by k3", "share of users"):
-        table.add_column(name, justify="left" if name in ("", "trained for") else "right")
+        is_text = name in ("", "trained for")
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=name in portfolio.objectives)
     shares = usage(portfolio)
     for member, measured, share in zip(portfolio, result.measured, shares, strict=True):
         table.add_row(member.name, member.label, *_cells(measured), f"{share:.0%}")

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import resource
+import sys
 import time
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from backends.llm import LLMBackend, Workers
 from backends.llm.run import Run, duels, print_run, run
 from palm_theory import Planned
 from palm_theory.metrics import usage, usage_perplexity
+
+FILE_WIDTH = 130
 
 
 def figures(result: Run, seconds: float) -> dict[str, object]:
@@ -83,7 +86,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes, one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/llm"))
     options = parser.parse_args()
-    console = Console()
+    # A file takes the whole width of the tables; a terminal says its own.
+    console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
     started = time.monotonic()
     backend = LLMBackend(preset_name=options.preset, folder=options.out, workers=Workers(count=options.workers))
     strategy = Planned(max_policies=3) if options.preset == "tiny" else Planned()
