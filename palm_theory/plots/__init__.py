@@ -6,6 +6,7 @@ colour-blind readers. matplotlib is loaded when the first figure is drawn.
 
 from palm_theory.plots.fronts import pareto_front
 from palm_theory.plots.growth import Curve, growth_curve, size_against_epsilon
+from palm_theory.plots.policies import LONGEST_KEY
 from palm_theory.plots.profiles import policy_profiles
 from palm_theory.plots.projection import projected_users
 from palm_theory.plots.promises import cover_sizes, promised_loss
@@ -15,6 +16,7 @@ from palm_theory.plots.users import users_served
 from palm_theory.plots.values import value_functions
 
 __all__ = [
+    "LONGEST_KEY",
     "Curve",
     "cover_sizes",
     "growth_curve",

@@ -71,7 +71,7 @@ def pareto_front(
         footer(ax, ax.get_legend_handles_labels()[0], drop=32)
         if len(portfolio.objectives) > 2:
             said.append(
-                f"{len(portfolio.objectives) - 2} other objectives are not shown: a dominated policy may be best in one."
+                f"{len(portfolio.objectives) - 2} objectives are not shown: a dominated policy may be best in one."
             )
         note(ax, *said)
         _number(ax, portfolio, *chosen)
@@ -205,13 +205,13 @@ def _pairs(ax: Axes, portfolio: Portfolio, behind: Array | None, chosen: list[in
         i, j = chosen[column], chosen[row + 1]
         _panel(panel, portfolio, behind, i, j, front=False)
         panel.tick_params(labelsize=SMALL - 0.5, length=2, pad=1.5)
-        panel.locator_params(nbins=3)
+        panel.locator_params(nbins=4, prune="both")
         if row == n - 1:
             panel.set_xlabel(fitted(portfolio.objectives[i], width * across - 6, SMALL), fontsize=SMALL)
         else:
             panel.set_xticklabels([])
         if column == 0:
-            panel.set_ylabel(fitted(portfolio.objectives[j], height * up - 6, SMALL), fontsize=SMALL)
+            panel.set_ylabel(fitted(portfolio.objectives[j], height * up - 12, SMALL), fontsize=SMALL)
         else:
             panel.set_yticklabels([])
     ax.legend(

@@ -82,8 +82,8 @@ def growth(portfolio: Portfolio, backend: PolicyBackend | None = None) -> tuple[
     """A greedy order of the policies, and the worst gap of its first k of them, k = 1..K: (order, ε (K,)).
 
     Each step adds the policy that leaves the smallest worst gap on the corner weights and 500 samples; an order by best
-    subsets could be better. The gaps are no samples: by Theorem 3 each is the largest over the corner weights of those k
-    policies. With the backend it is against J*, or its upper bound. Without it, against the whole portfolio, ε′, and
+    subsets could be better. The gaps are no samples: by Theorem 3 each is the largest over the corner weights of those
+    k policies. With the backend it is against J*, or its upper bound. Without it, against the whole portfolio, ε′, and
     then 1 − (1−ε′)(1−ε) at the certificate's δ, where (ε, δ) is what the certificate claims: if L_k ≥ (1−ε′)L and
     L ≥ (1−ε)J* − δ then L_k ≥ (1−ε′)(1−ε)J* − δ. Gaps are inf where no ε ≤ 1 holds.
 

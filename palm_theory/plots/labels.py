@@ -106,7 +106,6 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], *, size:
             textcoords=_shifted(ax, 9.0),
             va="center",
             ha="left",
-            color=color,
             fontsize=size,
             annotation_clip=False,
             arrowprops={

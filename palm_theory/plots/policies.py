@@ -20,6 +20,13 @@ def has_name(member: Member) -> bool:
     return member.label != member.name and member.label != str(member.index)
 
 
+def title_of(member: Member) -> str:
+    """A policy's number and its name, for where there is room for both."""
+    if not has_name(member):
+        return f"policy {member.index}"
+    return f"policy {member.index} ({member.label})" if member.label.isdigit() else f"{member.index}  {member.label}"
+
+
 def key_of(portfolio: Portfolio) -> bool:
     """Whether a key of names is of use and fits."""
     return len(portfolio) <= LONGEST_KEY and any(map(has_name, portfolio))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palm_theory.plots.labels import extent, label_ends
+from palm_theory.plots.policies import title_of
 from palm_theory.plots.style import SMALL, STYLES, fitted, new_axes, note, slot_points
 from palm_theory.plots.users import shares
 from palm_theory.portfolio import Portfolio
@@ -19,7 +20,7 @@ SHOWN = 6
 
 
 def policy_profiles(portfolio: Portfolio, *, ax: Axes | None = None) -> Axes:
-    """Parallel coordinates: one line a policy, one vertical axis an objective, and one for f where it is not 0 everywhere.
+    """Parallel coordinates: one line a policy, one vertical axis an objective, one more for f where it is not all 0.
 
     Every axis runs from the portfolio's least to its largest value, which are written at its ends; up is better, so f
     runs downward. A constant axis has its value in the middle. The six policies that serve most users (weights uniform)
@@ -29,7 +30,7 @@ def policy_profiles(portfolio: Portfolio, *, ax: Axes | None = None) -> Axes:
     d = len(portfolio.objectives)
     table, names = portfolio.rewards, list(portfolio.objectives)
     if portfolio.regularizers.any():
-        table, names = np.column_stack([table, -portfolio.regularizers]), [*names, "f (less is better)"]
+        table, names = np.column_stack([table, -portfolio.regularizers]), [*names, "f ↓"]
     ax = new_axes(ax, height=3.2)
     low, spread = table.min(axis=0), np.ptp(table, axis=0)
     heights = np.where(spread > 0, (table - low) / np.where(spread > 0, spread, 1.0), 0.5)
@@ -55,9 +56,7 @@ def policy_profiles(portfolio: Portfolio, *, ax: Axes | None = None) -> Axes:
             zorder=3,
             gid=f"policy {k}",
         )
-        member = portfolio[k]
-        named = f"{k}  {member.label}" if member.label != member.name else f"policy {k}"
-        ends.append((float(places[-1]), float(heights[k, -1]), fitted(named, room, SMALL), color))
+        ends.append((float(places[-1]), float(heights[k, -1]), fitted(title_of(portfolio[k]), room, SMALL), color))
     slot = 0.66 * slot_points(ax) / len(names)
     crowded = max(extent(name, SMALL)[0] for name in names) > slot
     ticks = [fitted(name, 74 if crowded else slot, SMALL) for name in names]
@@ -94,7 +93,7 @@ def policy_profiles(portfolio: Portfolio, *, ax: Axes | None = None) -> Axes:
                 ha="right",
                 fontsize=SMALL - 0.5,
             )
-    rest = f"Named: the {SHOWN} policies of {len(portfolio)} that serve most users." if len(portfolio) > SHOWN else ""
-    note(ax, "Up is better; every axis runs over the portfolio's own range.", rest, pad=14)
+    rest = f"Named: the {SHOWN} of {len(portfolio)} that serve most users." if len(portfolio) > SHOWN else ""
+    note(ax, "Up is better; axes span the portfolio's range.", rest, pad=14)
     label_ends(ax, ends, size=SMALL)
     return ax

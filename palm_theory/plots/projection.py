@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palm_theory.envelope import lower_envelope
+from palm_theory.plots.policies import title_of
 from palm_theory.plots.regions import handles, is_optimal, mark_worst
 from palm_theory.plots.style import SMALL, STYLES, TEXT, fitted, footer, new_axes, note, require_objectives, slot_points
 from palm_theory.portfolio import Portfolio
@@ -51,10 +52,7 @@ def projected_users(portfolio: Portfolio, *, samples: int = 800, seed: int = 0, 
     entries = []
     for (color, marker, _), k in zip(STYLES[1:], order[:SHOWN], strict=False):
         mine = places[served == k]
-        member = portfolio[k]
-        label = fitted(
-            f"{k}  {member.label}" if member.label != member.name else f"policy {k}", 0.7 * slot_points(ax), SMALL
-        )
+        label = fitted(title_of(portfolio[k]), 0.7 * slot_points(ax), SMALL)
         entries += ax.plot(
             *mine.T,
             linestyle="none",

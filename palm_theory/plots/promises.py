@@ -15,7 +15,7 @@ from palm_theory.covers import hybrid_size
 from palm_theory.errors import InputError
 from palm_theory.plots.labels import label_ends
 from palm_theory.plots.optimum import checked_backend
-from palm_theory.plots.style import SMALL, STYLES, TEXT, WORST, label_axes, new_axes, note
+from palm_theory.plots.style import SMALL, STYLES, WORST, label_axes, new_axes, note
 from palm_theory.portfolio import Portfolio
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def promised_loss(
 ) -> Axes:
     """Size against the largest loss J* − L anywhere on the simplex: promises of Theorems 1, 1′ and 2, and the truth.
 
-    An (ε, δ)-portfolio loses at most εJ* + δ ≤ ε·R_max + δ, so every theorem and the certificate bound the same number,
-    shown as a share of R_max. Each curve is the best promise for its number of policies (``design.best_theorem1`` and
-    its kin choose μ, α or n), from the smallest cover to ``largest``; the star is the portfolio's certificate. A promise
-    above the line at 1 says little: no reward exceeds R_max.
+    An (ε, δ)-portfolio loses at most εJ* + δ ≤ ε·R_max + δ, so every theorem and the certificate bound the same
+    number, shown as a share of R_max. Each curve is the best promise for its number of policies (``design.best_theorem1`` and
+    its kin choose μ, α or n), from the smallest cover to ``largest``; the star is the portfolio's certificate. A
+    promise above the line at 1 says little: no reward exceeds R_max.
 
     Parameters
     ----------
@@ -146,6 +146,8 @@ def _truth(ax: Axes, portfolio: Portfolio, unit: float) -> list[tuple[float, flo
     ax.annotate(
         text,
         (len(portfolio), loss_drawn),
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
+        zorder=4.5,
         xytext=(8, 0),
         textcoords="offset points",
         va="center",
@@ -215,10 +217,24 @@ def cover_sizes(
             )
     ax.set_xscale("log")
     ax.set_yscale("log")
+    if against == "epsilon":
+        low, high = ax.get_xlim()
+        ax.axvspan(1.0, 10 * high, facecolor="#EEEEEE", zorder=0)
+        ax.set_xlim(low, high)
+        ax.annotate(
+            "ε ≥ 1 says nothing",
+            (1, 1),
+            xycoords="axes fraction",
+            xytext=(-3, -3),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=SMALL,
+        )
     label_axes(ax, f"promised {'ε' if against == 'epsilon' else 'δ'}", "size of the cover (policies)")
     ax.grid(visible=True, which="major", alpha=0.3)
     held = f"α = {alpha:g}" if against == "epsilon" else f"μ = {mu:g}"
-    third = f", dotted Theorem 2 (β = {beta:g})" if against == "delta" and beta is not None else ""
-    note(ax, f"{held}, f_max = {regularizer_max:g}. Solid: Theorem 1′, dashed: Theorem 1{third}.")
+    third = f"; dotted: 2 (β = {beta:g})" if against == "delta" and beta is not None else ""
+    note(ax, f"{held}, f_max = {regularizer_max:g}. Solid: Theorem 1′; dashed: 1{third}.")
     label_ends(ax, ends, size=SMALL)
     return ax

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palm_theory.certificate import Certificate, Kind
-from palm_theory.plots.cells import Cell, cells, tint_numbers
+from palm_theory.plots.cells import Cell, cells, clip, tint_numbers
 from palm_theory.plots.face import Face, face
 from palm_theory.plots.labels import extent, room_in_polygon, spread
 from palm_theory.plots.policies import NUMBERS, key_lines, key_of
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 PADDING = 2.0
 """Points of air around a label in its cell."""
+
+STAR = 5.5
+"""Points from the middle of the star to where text may be."""
 
 LEADER = 7.0
 """Points between a strip and the numbers above it."""
@@ -184,26 +187,33 @@ def _key(portfolio: Portfolio, drawn: list[Cell]) -> list[str]:
 
 
 def _label_polygons(ax: Axes, drawn: list[Cell], worst: Array | None) -> int:
-    """Write every cell's number where it fits; how many did not."""
+    """Write every cell's number where it fits, clear of the star; how many did not."""
     scale = points_up(ax)  # the triangle's height is 1 in data coordinates
     star = None if worst is None else flat(worst[None, :])[0] * scale
     small = 0
     for cell in drawn:
         text = str(cell.policy)
         width, height = extent(text, SMALL)
-        centre, room = room_in_polygon(flat(cell.corners) * scale, width + PADDING, height + PADDING)
-        if room < 1 or _touches(centre, width, height, star):
-            small += 1
+        for polygon in _clear_of(flat(cell.corners) * scale, star):
+            centre, room = room_in_polygon(polygon, width + PADDING, height + PADDING)
+            if room >= 1:
+                ax.annotate(text, tuple(centre / scale), ha="center", va="center_baseline", fontsize=SMALL, zorder=7)
+                break
         else:
-            ax.annotate(text, tuple(centre / scale), ha="center", va="center_baseline", fontsize=SMALL, zorder=7)
+            small += 1
     return small
 
 
-def _touches(centre: Array, width: float, height: float, star: Array | None) -> bool:
-    if star is None:
-        return False
-    away = np.abs(centre - star) - np.array([width, height]) / 2
-    return bool((away < 4.5).all())
+def _clear_of(polygon: Array, star: Array | None) -> list[Array]:
+    """The polygon where the star is none of its corners, else its parts beside, above and below the star."""
+    if star is None or np.hypot(*(polygon - star).T).min() > 2 * STAR:
+        return [polygon]
+    lifted = np.column_stack([polygon, np.ones(len(polygon))])
+    parts = []
+    for normal in ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)):
+        plane = np.array([*normal, -(np.array(normal) @ star) - STAR])
+        parts.append(clip(lifted, plane)[:, :2])
+    return [part for part in parts if len(part) > 2]
 
 
 def _strip(portfolio: Portfolio, section: Face, drawn: list[Cell], ax: Axes | None) -> Axes:

@@ -50,8 +50,8 @@ def regret_map(
 ) -> Axes:
     """The regret 1 − L(w)/J*_w (J* − L where J* ≤ 0 somewhere) of the users with weights w.
 
-    Two objectives: a curve. Three: a map on the triangle. J* is asked for on the lattice {k/n}, n = ``resolution`` (10·n
-    points for two objectives), at every corner weight, where the peaks are, and along the sides of the cells; between
+    Two objectives: a curve. Three: a map on the triangle. J* is asked for on the lattice {k/n}, n = ``resolution``
+    (10·n points for two objectives), at every corner weight, where the peaks are, and along the sides of the cells; between
     these points the map is interpolated. More: the distribution over ``samples`` users with weights uniform on the
     simplex, next to the certified largest regret; or choose two or three with ``objectives`` (others ``fixed``, 0 by
     default). Darker is worse; bands are outlined.
@@ -180,5 +180,9 @@ def _distribution(portfolio: Portfolio, backend: PolicyBackend, samples: int, se
     ax.set_xlim(0, 1.05 * max(float(ordered[-1]), bound if certificate.is_proof and np.isfinite(bound) else 0.0) or 1.0)
     label_axes(ax, measure, "share of users with at most this")
     footer(ax, ax.get_legend_handles_labels()[0], drop=32)
-    note(ax, f"Weights uniform on the simplex of {len(portfolio.objectives)} objectives. The sample is no bound.")
+    note(
+        ax,
+        f"Weights uniform on the simplex of {len(portfolio.objectives)} objectives. The sample is no bound.",
+        "" if ordered[-1] > 0 else "No sampled user loses anything.",
+    )
     return ax

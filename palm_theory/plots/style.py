@@ -113,9 +113,21 @@ def slot_points(ax: Axes) -> float:
 
 
 def note(ax: Axes, *sentences: str, pad: float = 5.0) -> None:
-    """What a reader must know to read the figure right, above the axes; nothing where all ``sentences`` are empty."""
-    text = wrapped(" ".join(filter(None, sentences)), 0.92 * slot_points(ax))
-    ax.set_title(text.strip(), fontsize=SMALL, pad=pad)
+    """What a reader must know to read the figure right, above the axes; nothing where all ``sentences`` are empty.
+
+    Computes the layout: lines are as long as the axes' place in it allows. So it comes after all that needs room.
+    """
+    text = " ".join(filter(None, sentences))
+    ax.set_title(wrapped(text, 0.9 * slot_points(ax)).strip(), fontsize=SMALL, pad=pad)
+    settle(ax)
+    unit = 72 / root_figure(ax).dpi
+    box = ax.get_window_extent()
+    centre = (box.x0 + box.x1) / 2 * unit
+    spec = ax.get_subplotspec()
+    wide = slot_points(ax)
+    left = 0.0 if spec is None else spec.colspan.start * wide / len(spec.colspan)
+    half = min(centre - left, left + wide - centre) - 3 if spec is not None else box.width * unit / 2
+    ax.set_title(wrapped(text, max(2 * half, 60.0)).strip(), fontsize=SMALL, pad=pad)
 
 
 def footer(ax: Axes, handles: Sequence[Any], key: Sequence[str] = (), *, drop: float = 28.0) -> None:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palm_theory.errors import InputError
-from palm_theory.plots.style import PAGE, SMALL, TEXT, fitted, new_axes, slot_points
+from palm_theory.plots.labels import extent
+from palm_theory.plots.style import PAGE, SMALL, TEXT, fitted, new_axes, root_figure, slot_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from palm_theory.simplex import Array
+
+SHORT = 44.0
+"""Points: a name this short stands right under its corner, beside the ticks; a longer one under them."""
 
 TICKS = (0.2, 0.4, 0.6, 0.8)
 
@@ -34,15 +38,20 @@ def ternary_axes(ax: Axes | None, names: Sequence[str], *, height: float = 4.6, 
     ax.tick_params(labelsize=SMALL - 0.5, length=2, pad=2)
     for spine in ax.spines.values():
         spine.set_linewidth(0.8)
-    room = 0.4 * slot_points(ax)
+    # Half of the side that the triangle will have, about: the lower two names meet in the middle.
+    side = min(0.82 * slot_points(ax), 0.68 * root_figure(ax).get_figheight() * 72)
+    room = side / 2 + 6
     places = (
         ((1, 0, 0), (0, 4), "center", "bottom"),
         ((0, 1, 0), (-14, -16), "left", "top"),
         ((0, 0, 1), (14, -16), "right", "top"),
     )
     for name, (corner, offset, across, up) in zip(names, places, strict=True):
+        text = fitted(name, room, TEXT)
+        if up == "top" and extent(text, TEXT)[0] <= SHORT:
+            offset, across = (0, -6), "center"
         ax.annotate(
-            fitted(name, room, TEXT),
+            text,
             tuple(flat(np.array([corner], dtype=float))[0]),
             xytext=offset,
             textcoords="offset points",

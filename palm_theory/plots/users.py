@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from palm_theory.envelope import lower_envelope
 from palm_theory.metrics import USAGE_SAMPLES, usage
 from palm_theory.plots.cells import cells
+from palm_theory.plots.policies import title_of
 from palm_theory.plots.style import SMALL, TEXT, fitted, new_axes, note, points_up, settle, slot_points
 from palm_theory.portfolio import Portfolio
 from palm_theory.simplex import Array, validate_weights
@@ -61,7 +62,8 @@ def users_served(
     ax = new_axes(ax, height=min(4.2, 0.9 + 0.16 * min(count, 20)))
     used = part[part > 0]
     perplexity = float(np.exp(-(used * np.log(used)).sum()))
-    note(ax, source, f"As even as {perplexity:.3g} equal shares (perplexity), K = {count}.")
+    said = (source, f"As even as {perplexity:.3g} equal shares (perplexity), K = {count}.")
+    note(ax, *said)
     ax.set_xlabel("share of users served (%)", fontsize=TEXT)
     settle(ax)
     fits = max(2, int(points_up(ax) / (1.3 * SMALL)))
@@ -69,14 +71,7 @@ def users_served(
     shown = order if count <= fits else order[: fits - 1]
     lengths = [float(part[k]) for k in shown]
     room = 0.36 * slot_points(ax)
-    names = [
-        fitted(
-            f"{k}  {portfolio[int(k)].label}" if portfolio[int(k)].label != portfolio[int(k)].name else f"policy {k}",
-            room,
-            SMALL,
-        )
-        for k in shown
-    ]
+    names = [fitted(title_of(portfolio[int(k)]), room, SMALL) for k in shown]
     if len(shown) < count:
         lengths.append(float(part[order[len(shown) :]].sum()))
         names.append(f"{count - len(shown)} others")
@@ -105,4 +100,5 @@ def users_served(
     ax.set_xlim(0, 112 * max(np.array(lengths) + errors / 100))
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
+    note(ax, *said)
     return ax

@@ -72,7 +72,7 @@ def value_functions(
     low, high = float(lower.min()), max(top, float(lower.max()))
     margin = 0.06 * (high - low or abs(high) or 1.0)
     ax.set_ylim(low - margin, high + margin)
-    drawn = [line for line in ax.get_legend_handles_labels()[0]]
+    drawn = list(ax.get_legend_handles_labels()[0])
     footer(ax, [*drawn, *handles(certificate, with_worst=worst is not None)], drop=32)
     note(ax, *remarks(section, certificate, worst), *said)
     return ax
