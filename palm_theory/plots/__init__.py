@@ -12,11 +12,14 @@ from palm_theory.plots.projection import projected_users
 from palm_theory.plots.promises import cover_sizes, promised_loss
 from palm_theory.plots.regions import policy_regions
 from palm_theory.plots.regret import regret_map
+from palm_theory.plots.style import COLUMN, PAGE
 from palm_theory.plots.users import users_served
 from palm_theory.plots.values import value_functions
 
 __all__ = [
+    "COLUMN",
     "LONGEST_KEY",
+    "PAGE",
     "Curve",
     "cover_sizes",
     "growth_curve",

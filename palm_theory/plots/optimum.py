@@ -34,14 +34,17 @@ def checked_backend(portfolio: Portfolio, backend: PolicyBackend) -> PolicyBacke
 def optimal_values(backend: PolicyBackend, weights: Array) -> Array:
     """The least upper bounds on J* that the backend proves at weights (n, d), exact J* where it knows it; (n,).
 
-    A progress bar shows on a terminal. Raises CertificateError where the backend proves no bound, BackendError where
-    it fails.
+    Costs a solve a weight where the backend does not declare OPTIMAL_VALUE. A progress bar shows on a terminal. Raises
+    CertificateError where the backend proves no bound, BackendError where it fails.
     """
     oracle = OptimalValueOracle(backend)
-    upper = np.array([oracle(row)[1] for row in _tracked(weights)])
-    if not np.all(np.isfinite(upper)):
-        raise CertificateError(f"{type(backend).__name__} gives no upper bound on J*, so it cannot be drawn")
-    return upper
+    bounds = np.empty(len(weights))
+    for number, row in enumerate(_tracked(weights)):
+        _, bounds[number] = oracle(row)
+        if bounds[number] == np.inf:
+            # At once: every question to such a backend may be a training run.
+            raise CertificateError(f"{type(backend).__name__} gives no upper bound on J*, so it cannot be drawn")
+    return bounds
 
 
 def _tracked(weights: Array) -> Iterable[Array]:

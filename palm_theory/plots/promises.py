@@ -39,9 +39,9 @@ def promised_loss(
     """Size against the largest loss J* − L anywhere on the simplex: promises of Theorems 1, 1′ and 2, and the truth.
 
     An (ε, δ)-portfolio loses at most εJ* + δ ≤ ε·R_max + δ, so every theorem and the certificate bound the same
-    number, shown as a share of R_max. Each curve is the best promise for its number of policies (``design.best_theorem1`` and
-    its kin choose μ, α or n), from the smallest cover to ``largest``; the star is the portfolio's certificate. A
-    promise above the line at 1 says little: no reward exceeds R_max.
+    number, shown as a share of R_max. Each curve is the best promise for its number of policies
+    (``design.best_theorem1`` and its kin choose μ, α or n), from the smallest cover to ``largest``; the star is the
+    portfolio's certificate. A promise above the line at 1 says little: no reward exceeds R_max.
 
     Parameters
     ----------
@@ -129,7 +129,8 @@ def _truth(ax: Axes, portfolio: Portfolio, unit: float) -> list[tuple[float, flo
         loss_drawn, text = ax.get_ylim()[0], "this portfolio: 0"
     else:
         loss_drawn, text = loss, f"this portfolio: {loss:.2g}"
-    text += f"\n({certificate.kind.value})"
+    sure = "" if certificate.confidence == 1 else f", confidence {certificate.confidence:g}"
+    text += f"\n({certificate.kind.value}{sure})"
     ax.plot(
         [len(portfolio)],
         [loss_drawn],
@@ -187,7 +188,7 @@ def cover_sizes(
         grids = [(mu, float(a)) for a in np.geomspace(0.001, 0.5, 25)]
     ends = []
     for d, (color, marker, _) in zip(objectives, STYLES, strict=False):
-        sizes = [hybrid_size(d, m, a) for m, a in grids]
+        sizes = [float(hybrid_size(d, m, a)) for m, a in grids]
         for theorem, dashes in ((bounds.theorem1_prime, "-"), (bounds.theorem1, "--")):
             promised = [getattr(theorem(d, m, a, **common), against) for m, a in grids]
             ax.plot(
@@ -202,7 +203,7 @@ def cover_sizes(
                 gid=f"{theorem.__name__} d={d}",
             )
             if theorem is bounds.theorem1:
-                ends.append((promised[-1], float(sizes[-1]), f"d = {d}", color))
+                ends.append((promised[-1], sizes[-1], f"d = {d}", color))
         if against == "delta" and beta is not None:
             lattices = [bounds.theorem2(d, n, beta=beta, reward_max=reward_max) for n in (1, 2, 4, 8, 16, 32, 64)]
             ax.plot(

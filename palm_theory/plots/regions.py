@@ -25,7 +25,6 @@ from palm_theory.plots.style import (
     note,
     points_across,
     points_up,
-    settle,
     slot_points,
 )
 from palm_theory.plots.triangle import columns, flat, ternary_axes
@@ -96,6 +95,8 @@ def worst_handle(certificate: Certificate) -> str:
         gaps.append(f"ε = {certificate.epsilon:.3g}")
     if certificate.delta > 0:
         gaps.append(f"δ = {certificate.delta:.3g}")
+    if 0 < certificate.confidence < 1:
+        gaps.append(f"confidence {certificate.confidence:g}")
     return f"{where}: {', '.join(gaps)}" if gaps else where
 
 
@@ -139,9 +140,12 @@ def handles(certificate: Certificate, *, with_worst: bool, corners: str = "corne
     return entries
 
 
-def remarks(section: Face, certificate: Certificate, worst: Array | None) -> list[str]:
-    """What to say of the section and of a worst weight that is not marked."""
+def remarks(portfolio: Portfolio, section: Face, worst: Array | None) -> list[str]:
+    """What to say of the section, of estimated values, and of a worst weight that is not marked."""
+    certificate = portfolio.certificate
     said = [section.describe()]
+    if any(value.is_estimate for value in portfolio.policy_values):
+        said.append("Drawn from estimated values, without their sampling error.")
     if certificate.worst_weight is None:
         said.append("Nothing is certified, so no worst weight is known.")
     elif is_optimal(certificate):
@@ -173,10 +177,9 @@ def _triangle(portfolio: Portfolio, section: Face, drawn: list[Cell], ax: Axes |
         mark_worst(ax, *flat(worst[None, :])[0])
     keyed = key_of(portfolio)
     footer(ax, handles(certificate, with_worst=worst is not None), _key(portfolio, drawn) if keyed else (), drop=32)
-    said = [*remarks(section, certificate, worst), "" if keyed else NUMBERS]
+    said = [*remarks(portfolio, section, worst), "" if keyed else NUMBERS]
     # The note takes its place before cells are measured, with as much as it may have to say.
     note(ax, *said, _unlabelled(len(drawn), len(drawn)), pad=TITLE_PAD)
-    settle(ax)
     small = _label_polygons(ax, drawn, worst)
     note(ax, *said, _unlabelled(small, len(drawn)), pad=TITLE_PAD)
     return ax
@@ -236,9 +239,8 @@ def _strip(portfolio: Portfolio, section: Face, drawn: list[Cell], ax: Axes | No
     label_axes(ax, f"weight of {fitted(second, room, TEXT)} (rest: {fitted(first, 0.6 * room, TEXT)})")
     keyed = key_of(portfolio)
     footer(ax, handles(certificate, with_worst=worst is not None), _key(portfolio, drawn) if keyed else (), drop=32)
-    said = [*remarks(section, certificate, worst), "" if keyed else NUMBERS]
+    said = [*remarks(portfolio, section, worst), "" if keyed else NUMBERS]
     note(ax, *said, _unlabelled(len(drawn), len(drawn)), pad=LEADER + SMALL + 4)
-    settle(ax)
     small = _label_intervals(ax, drawn)
     note(ax, *said, _unlabelled(small, len(drawn)), pad=LEADER + SMALL + 4)
     return ax

@@ -51,10 +51,10 @@ def regret_map(
     """The regret 1 − L(w)/J*_w (J* − L where J* ≤ 0 somewhere) of the users with weights w.
 
     Two objectives: a curve. Three: a map on the triangle. J* is asked for on the lattice {k/n}, n = ``resolution``
-    (10·n points for two objectives), at every corner weight, where the peaks are, and along the sides of the cells; between
-    these points the map is interpolated. More: the distribution over ``samples`` users with weights uniform on the
-    simplex, next to the certified largest regret; or choose two or three with ``objectives`` (others ``fixed``, 0 by
-    default). Darker is worse; bands are outlined.
+    (10·n points for two objectives), at every corner weight, where the peaks are, and along the sides of the cells;
+    between these points the map is interpolated. More: the distribution over ``samples`` users with weights uniform on
+    the simplex, next to the certified largest regret; or choose two or three with ``objectives`` (others ``fixed``, 0
+    by default). Darker is worse; bands are outlined.
 
     Raises InputError without the backend, for another problem's, and for one objective; CertificateError where the
     backend proves no bound on J*.
@@ -108,7 +108,7 @@ def _curve(
     first, last = (fitted(name, room * part, TEXT) for name, part in zip(section.labels, (0.6, 1.0), strict=True))
     label_axes(ax, f"weight of {last} (rest: {first})", measure)
     footer(ax, handles(certificate, with_worst=worst is not None), drop=32)
-    note(ax, *remarks(section, certificate, worst))
+    note(ax, *remarks(portfolio, section, worst))
     return ax
 
 
@@ -151,7 +151,7 @@ def _map(
     entries = handles(certificate, with_worst=worst is not None, corners="corner weights and cells")
     entries[0].set_color("#0072B2")
     footer(ax, entries, drop=32)
-    note(ax, *remarks(section, certificate, worst), "" if largest > 0 else "There is no regret to show.", pad=TITLE_PAD)
+    note(ax, *remarks(portfolio, section, worst), "" if largest > 0 else "There is no regret to show.", pad=TITLE_PAD)
     return ax
 
 

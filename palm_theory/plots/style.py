@@ -32,12 +32,11 @@ STYLES: tuple[tuple[str, str, Any], ...] = (
     ("#009E73", "D", ":"),
     ("#CC79A7", "v", (0, (5, 1))),
     ("#56B4E9", "P", (0, (3, 1, 1, 1))),
+    ("#6B4C9A", "X", (0, (1, 1))),
 )
 
 TINTS = ("#F4F4F4", "#BBD9EE", "#F7DDA4", "#A9D5C3", "#D9B4CC", "#B8B8B8")
 """Fills light enough for black text, of different lightness."""
-
-HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----")
 
 WORST = "#D55E00"
 """The colour of the worst weight; its marker is a star."""

@@ -74,7 +74,7 @@ def value_functions(
     ax.set_ylim(low - margin, high + margin)
     drawn = list(ax.get_legend_handles_labels()[0])
     footer(ax, [*drawn, *handles(certificate, with_worst=worst is not None)], drop=32)
-    note(ax, *remarks(section, certificate, worst), *said)
+    note(ax, *remarks(portfolio, section, worst), *said)
     return ax
 
 
