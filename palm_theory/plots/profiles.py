@@ -38,7 +38,7 @@ def policy_profiles(portfolio: Portfolio, *, ax: Axes | None = None) -> Axes:
     order = [int(k) for k in np.argsort(-part, kind="stable")]
     places = np.arange(len(names))
     for k in order[SHOWN:]:
-        ax.plot(places, heights[k], color="#B0B0B0", linewidth=0.6, zorder=1, gid=f"policy {k}")
+        ax.plot(places, heights[k], color="#CCCCCC", linewidth=0.6, zorder=1, gid=f"policy {k}")
     ends = []
     room = 0.26 * slot_points(ax)
     for (color, marker, dashes), k in zip(STYLES, order[:SHOWN], strict=False):

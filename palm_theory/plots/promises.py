@@ -15,7 +15,7 @@ from palm_theory.covers import hybrid_size
 from palm_theory.errors import InputError
 from palm_theory.plots.labels import label_ends
 from palm_theory.plots.optimum import checked_backend
-from palm_theory.plots.style import SMALL, STYLES, WORST, label_axes, new_axes, note
+from palm_theory.plots.style import SMALL, STYLES, WORST, footer, label_axes, new_axes, note
 from palm_theory.portfolio import Portfolio
 
 if TYPE_CHECKING:
@@ -103,8 +103,9 @@ def promised_loss(
     )
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ends += _truth(ax, portfolio, unit)
+    star = _truth(ax, portfolio, unit)
     label_axes(ax, "portfolio size K (policies)", "largest loss J* − L, share of $R_{max}$")
+    footer(ax, star, drop=32)
     ax.grid(visible=True, which="major", alpha=0.3)
     left_out = [] if f_max is not None else ["Theorem 1 (f_max is unknown)"]
     left_out += [] if beta is not None else ["Theorem 2 (it needs β)"]
@@ -115,7 +116,8 @@ def promised_loss(
     return ax
 
 
-def _truth(ax: Axes, portfolio: Portfolio, unit: float) -> list[tuple[float, float, str, str]]:
+def _truth(ax: Axes, portfolio: Portfolio, unit: float) -> list[Any]:
+    """The star of the certificate, or nothing where it proves no loss."""
     certificate = portfolio.certificate
     claims = [certificate.additive_gap]
     if certificate.is_proof:
@@ -124,16 +126,12 @@ def _truth(ax: Axes, portfolio: Portfolio, unit: float) -> list[tuple[float, flo
     proven = certificate.is_proof or (certificate.kind.value in ("exact", "bounded") and math.isfinite(loss))
     if not proven:
         return []
-    if loss == 0:
-        # No place for 0 on a logarithmic axis: the foot, and the text says so.
-        loss_drawn, text = ax.get_ylim()[0], "this portfolio: 0"
-    else:
-        loss_drawn, text = loss, f"this portfolio: {loss:.2g}"
+    # No place for 0 on a logarithmic axis: the foot, and the text says so.
+    drawn = loss or ax.get_ylim()[0]
     sure = "" if certificate.confidence == 1 else f", confidence {certificate.confidence:g}"
-    text += f"\n({certificate.kind.value}{sure})"
-    ax.plot(
+    return ax.plot(
         [len(portfolio)],
-        [loss_drawn],
+        [drawn],
         marker="*",
         markersize=10,
         markerfacecolor=WORST,
@@ -142,20 +140,9 @@ def _truth(ax: Axes, portfolio: Portfolio, unit: float) -> list[tuple[float, flo
         linestyle="none",
         zorder=5,
         clip_on=False,
+        label=f"this portfolio, {certificate.kind.value}{sure}: K = {len(portfolio)}, loss {loss:.2g}",
         gid="truth",
     )
-    ax.annotate(
-        text,
-        (len(portfolio), loss_drawn),
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8},
-        zorder=4.5,
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=SMALL,
-        annotation_clip=False,
-    )
-    return []
 
 
 def cover_sizes(
