@@ -22,10 +22,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
-import palm_theory
 from backends.table import TableBackend
-from palm_theory import Adaptive, Portfolio, build_portfolio, metrics, plots
+from palm_theory import Adaptive, Portfolio, build_portfolio, design, metrics, plots
 from palm_theory.certificate import Certificate, Kind
 from palm_theory.envelope import lower_envelope
 from palm_theory.errors import InputError
@@ -302,7 +302,7 @@ def test_the_certified_band_holds_the_optimum():
     band = plots.value_functions(portfolio, ax=axes()).collections[0].get_paths()[0]
     grid = np.linspace(0.01, 0.99, 40)
     optimum = optima(backend, np.column_stack([1 - grid, grid]))
-    assert band.contains_points(np.column_stack([grid, optimum]), radius=1e-3).all()
+    assert band.contains_points(np.column_stack([grid, optimum])).all()
 
 
 @pytest.mark.parametrize("d", [2, 3])
@@ -310,11 +310,11 @@ def test_the_largest_regret_drawn_is_the_certificate_s(d):
     portfolio, backend = built(d), bandit(d)
     if d == 2:
         ax = plots.regret_map(portfolio, backend, ax=axes())
-        assert marked(ax, "regret")[:, 1].max() == pytest.approx(portfolio.certificate.epsilon, rel=1e-9)
+        assert marked(ax, "regret")[:, 1].max() == pytest.approx(portfolio.certificate.epsilon, rel=1e-6)
     else:
         ax = plots.regret_map(portfolio, backend, resolution=6, ax=axes(projection="ternary"))
         bar = ax.figure.axes[1]
-        assert bar.get_ylim()[1] == pytest.approx(portfolio.certificate.epsilon, rel=1e-9)
+        assert bar.get_ylim()[1] == pytest.approx(portfolio.certificate.epsilon, rel=1e-6)
 
 
 def test_growth_ends_at_the_certificate_and_never_rises():
@@ -332,13 +332,14 @@ def test_promises_are_the_best_of_their_theorem_and_above_the_truth():
     ax = plots.promised_loss(portfolio, backend, beta=0.1, ax=axes())
     for gid in ("Theorem 1", "Theorem 1'", "Theorem 2"):
         sizes, losses = marked(ax, gid).T
-        assert (np.diff(losses) <= 1e-12).all()
+        assert (np.diff(losses) <= 1e-6).all()
         assert (sizes >= 1).all()
     sizes, losses = marked(ax, "Theorem 1").T
-    bound = palm_theory.design.best_theorem1(2, int(sizes[0]), reward_max=1.0, regularizer_max=backend.regularizer_max)
-    assert losses[0] == pytest.approx(bound.epsilon + bound.delta)
+    unit = backend.reward_max
+    bound = design.best_theorem1(2, int(sizes[0]), reward_max=unit, regularizer_max=backend.regularizer_max)
+    assert losses[0] == pytest.approx(bound.epsilon + bound.delta / unit)
     size, loss = marked(ax, "truth")[0]
-    assert (size, loss) == (len(portfolio), pytest.approx(portfolio.certificate.additive_gap))
+    assert (size, loss) == (len(portfolio), pytest.approx(portfolio.certificate.additive_gap / unit))
 
 
 @given(seeds, st.integers(1, 30))
@@ -388,21 +389,31 @@ def test_styles_differ_without_colour():
 # --- no overlap -------------------------------------------------------------------------------------------------
 
 
+def drawn_texts(figure) -> list[Text]:
+    """The level texts that are drawn; ticks outside the view are in the tree and are not."""
+    found = []
+    draw = Text.draw
+
+    def spy(self, renderer, *arguments, **options):
+        if self.get_visible() and self.get_text().strip() and self.get_rotation() == 0:
+            found.append(self)
+        return draw(self, renderer, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", spy)
+        figure.canvas.draw()
+    return found
+
+
 def overlapping(ax) -> list[tuple[str, str]]:
-    """Pairs of visible texts whose boxes meet, on the page."""
-    figure = ax.figure
-    figure.canvas.draw()
-    boxes = []
-    for text in figure.findobj(matplotlib.text.Text):
-        if text.get_visible() and text.get_text().strip() and text.get_rotation() == 0:
-            box = matplotlib.text.Text.get_window_extent(text)
-            # Ticks outside the view are in the tree and not on the page.
-            if figure.bbox.overlaps(box) and box.width > 0:
-                boxes.append((text.get_text(), box.shrunk(0.96, 0.8)))
-    return [
+    """Pairs of texts whose boxes meet on the page, and texts that leave it."""
+    texts = [(text.get_text(), Text.get_window_extent(text).shrunk(0.96, 0.8)) for text in drawn_texts(ax.figure)]
+    page = ax.figure.bbox
+    outside = [(text, "the edge") for text, box in texts if box.x0 < page.x0 - 1 or box.x1 > page.x1 + 1]
+    return outside + [
         (first, second)
-        for i, (first, one) in enumerate(boxes)
-        for second, other in boxes[:i]
+        for i, (first, one) in enumerate(texts)
+        for second, other in texts[:i]
         if one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
     ]
 
@@ -413,7 +424,7 @@ LONG = "an extraordinarily-long/policy-name-with-a-checkpoint-{}-$x_1$"
 @pytest.mark.parametrize(("count", "width"), [(1, 3.3), (4, 3.3), (12, 3.3), (40, 3.3), (40, 6.9)])
 def test_no_text_overlaps_however_many_policies(count, width):
     backend = table(3, 60, LONG)
-    portfolio = build_portfolio(backend, Adaptive(0.0, max_policies=count, keep_all=False), progress=False)
+    portfolio = build_portfolio(backend, Adaptive(0.0, max_policies=count), progress=False)
     portfolio = portfolio.subset(range(min(count, len(portfolio)))).with_certificate(portfolio.certificate)
     for draw in (plots.users_served, plots.policy_profiles, plots.growth_curve, plots.pareto_front):
         assert overlapping(draw(portfolio, ax=axes(width, 3.2))) == [], draw.__name__

@@ -91,7 +91,7 @@ def growth(portfolio: Portfolio, backend: PolicyBackend | None = None) -> tuple[
     """
     values = portfolio.vertex_values
 
-    def target(weights: Array) -> Array:
+    def optimum(weights: Array) -> Array:
         if backend is None:
             return lower_envelope(values, weights).best
         return optimal_values(backend, weights)
@@ -99,7 +99,7 @@ def growth(portfolio: Portfolio, backend: PolicyBackend | None = None) -> tuple[
     if backend is not None:
         backend = checked_backend(portfolio, backend)
     order = _greedy_order(values)
-    gaps = np.array([_worst_gap(values[order[: k + 1]], target) for k in range(len(order))])
+    gaps = np.array([_worst_gap(values[order[: k + 1]], optimum) for k in range(len(order))])
     certificate = portfolio.certificate
     if backend is None and certificate.is_proof:
         gaps = np.where(np.isfinite(gaps), 1 - (1 - gaps) * (1 - certificate.epsilon), gaps)
