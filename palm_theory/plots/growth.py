@@ -73,8 +73,8 @@ def size_against_epsilon(
     ax.set_yscale("log")
     label_axes(ax, "portfolio size K (policies)", loss)
     ax.grid(visible=True, which="major", alpha=0.3)
-    note(ax, title)
     label_ends(ax, ends, size=SMALL)
+    note(ax, title)
     return ax
 
 

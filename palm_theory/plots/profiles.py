@@ -94,6 +94,6 @@ def policy_profiles(portfolio: Portfolio, *, ax: Axes | None = None) -> Axes:
                 fontsize=SMALL - 0.5,
             )
     rest = f"Named: the {SHOWN} of {len(portfolio)} that serve most users." if len(portfolio) > SHOWN else ""
-    note(ax, "Up is better; axes span the portfolio's range.", rest, pad=14)
     label_ends(ax, ends, size=SMALL)
+    note(ax, "Up is better; axes span the portfolio's range.", rest, pad=14)
     return ax

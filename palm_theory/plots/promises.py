@@ -109,10 +109,10 @@ def promised_loss(
     ax.grid(visible=True, which="major", alpha=0.3)
     left_out = [] if f_max is not None else ["Theorem 1 (f_max is unknown)"]
     left_out += [] if beta is not None else ["Theorem 2 (it needs β)"]
+    label_ends(ax, ends, size=SMALL)
     note(
         ax, f"d = {d}; best choice of μ, α and n for every K.", f"Left out: {', '.join(left_out)}." if left_out else ""
     )
-    label_ends(ax, ends, size=SMALL)
     return ax
 
 
@@ -223,6 +223,6 @@ def cover_sizes(
     ax.grid(visible=True, which="major", alpha=0.3)
     held = f"α = {alpha:g}" if against == "epsilon" else f"μ = {mu:g}"
     third = f"; dotted: 2 (β = {beta:g})" if against == "delta" and beta is not None else ""
-    note(ax, f"{held}, f_max = {regularizer_max:g}. Solid: Theorem 1′; dashed: 1{third}.")
     label_ends(ax, ends, size=SMALL)
+    note(ax, f"{held}, f_max = {regularizer_max:g}. Solid: Theorem 1′; dashed: 1{third}.")
     return ax
