@@ -71,7 +71,7 @@ def pareto_front(
         footer(ax, ax.get_legend_handles_labels()[0], drop=32)
         if len(portfolio.objectives) > 2:
             said.append(
-                f"{len(portfolio.objectives) - 2} objectives are not shown: a dominated policy may be best in one."
+                f"Two of {len(portfolio.objectives)} objectives: a policy that looks dominated may be best in another."
             )
         note(ax, *said)
         _number(ax, portfolio, *chosen)

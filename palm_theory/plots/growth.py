@@ -142,9 +142,11 @@ def growth_curve(portfolio: Portfolio, backend: PolicyBackend | None = None, *, 
     positive = np.isfinite(gaps) & (gaps > 0)
     ax.plot(sizes[positive], gaps[positive], color="black", marker="o", markersize=3.2, linewidth=1.0, gid="growth")
     zero = gaps == 0
-    foot = 0.5 * float(gaps[positive].min()) if positive.any() else 0.1
+    foot = 0.5 * float(gaps[positive].min()) if positive.any() else 0.0
     if positive.any():
         ax.set_yscale("log")
+    else:
+        ax.set_ylim(-0.005, 0.1)
     if zero.any():
         ax.plot(sizes[zero], np.full(zero.sum(), foot), "o", color="black", markerfacecolor="white", markersize=3.6)
         ax.annotate(

@@ -103,6 +103,7 @@ def promised_loss(
     )
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.set_ylim(top=max(ax.get_ylim()[1], 4.0))
     star = _truth(ax, portfolio, unit)
     label_axes(ax, "portfolio size K (policies)", "largest loss J* − L, share of $R_{max}$")
     footer(ax, star, drop=32)
