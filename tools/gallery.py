@@ -2,7 +2,7 @@
 
     python tools/gallery.py [--out docs/images/plots] [--only NAME …]
 
-Each is drawn at the 6.9 inches of a page's text, with 120 dots an inch and 64 colours, so that files stay small.
+Each is drawn at the 6.9 inches of a page's text, with 120 dots an inch and 256 colours, so that files stay small.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def draw(name: str, out: Path) -> Path:
     figure.savefig(drawn, format="png", dpi=120)
     plt.close(figure)
     target = out / f"{name}.png"
-    Image.open(drawn).convert("RGB").quantize(64).save(target, optimize=True)
+    Image.open(drawn).convert("RGB").quantize(256).save(target, optimize=True)
     return target
 
 

@@ -33,5 +33,5 @@ def key_of(portfolio: Portfolio) -> bool:
 
 
 def key_lines(members: Sequence[Member]) -> list[str]:
-    """ "3 name" for every policy."""
-    return [f"{member.index}  {member.label}" for member in members]
+    """Number and name of every policy; a name that is itself a number stands in brackets."""
+    return [title_of(member).removeprefix("policy ") for member in members]

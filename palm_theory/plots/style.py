@@ -52,7 +52,7 @@ def new_axes(ax: Axes | None, *, height: float = 2.6, width: float = PAGE, proje
 
         figure = plt.figure(figsize=(width, height), layout="constrained")
         ax = figure.add_subplot(projection=projection)
-    ax.tick_params(labelsize=SMALL)
+    ax.tick_params(which="both", labelsize=SMALL)
     return ax
 
 
