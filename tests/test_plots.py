@@ -341,7 +341,7 @@ def test_promises_are_the_best_of_their_theorem_and_above_the_truth():
         assert (sizes >= 1).all()
     sizes, losses = marked(ax, "Theorem 1").T
     unit = backend.reward_max
-    bound = design.best_theorem1(2, int(sizes[0]), reward_max=unit, regularizer_max=backend.regularizer_max)
+    bound = design.best_theorem1(2, 4, reward_max=unit, regularizer_max=backend.regularizer_max)
     assert losses[0] == pytest.approx(bound.epsilon + bound.delta / unit)
     size, loss = marked(ax, "truth")[0]
     assert (size, loss) == (len(portfolio), pytest.approx(portfolio.certificate.additive_gap / unit))

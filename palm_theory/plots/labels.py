@@ -97,7 +97,7 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], *, size:
     box = ax.get_window_extent()
     points = np.array([ax.transData.transform(end[:2]) for end in shown]).reshape(-1, 2)
     heights = (points[:, 1] - box.y0) * unit
-    places = spread(heights, 1.4 * size, 0.0, box.height * unit)
+    places = spread(heights, 1.4 * size, 0.75 * size, box.height * unit - 0.75 * size)
     for (x, y, text, color), place in zip(shown, places, strict=True):
         ax.annotate(
             text,
