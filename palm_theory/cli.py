@@ -12,6 +12,7 @@ from palm_theory.cli_drift import drift_command, extend_app
 from palm_theory.cli_elicit import elicit_command, profile_app
 from palm_theory.cli_explore import explore_command
 from palm_theory.cli_llm import build_llm, chat_command, export_command
+from palm_theory.cli_plot import plot_command
 from palm_theory.cli_portfolio import audit_command, conformance_command, select_command, show_command
 from palm_theory.cli_theory import bounds_command, cover_command
 from palm_theory.errors import PalmError
@@ -26,6 +27,7 @@ Examples
   palm select portfolio --weights quality=0.7,latency=0.3
   palm audit portfolio --epsilon 0.02
   palm explore portfolio
+  palm plot regions portfolio --out regions.pdf
   palm build llm --preset tiny --out runs/llm/portfolio
 \b
 Exit codes
@@ -52,6 +54,7 @@ app.command("select")(select_command)
 app.add_typer(compare_app, name="compare")
 app.command("show")(show_command)
 app.command("explore")(explore_command)
+app.command("plot")(plot_command)
 app.command("conformance")(conformance_command)
 app.command("chat")(chat_command)
 app.command("export")(export_command)

@@ -124,7 +124,7 @@ def select_command(
         raise InputError("give either --weights or --file")
     loaded = Portfolio.load(portfolio)
     if file is not None:
-        chosen = loaded.select(_weights_file(file, loaded.objectives))
+        chosen = loaded.select(weights_file(file, loaded.objectives))
         assert isinstance(chosen, np.ndarray)
         labels = [loaded[int(k)].label for k in chosen]
         if as_json:
@@ -165,7 +165,8 @@ def parse_weights(text: str) -> dict[str, float] | list[float]:
         raise InputError(f"weights are name=number,… or numbers, got {text!r}") from None
 
 
-def _weights_file(path: Path, objectives: tuple[str, ...]) -> list[list[float]]:
+def weights_file(path: Path, objectives: tuple[str, ...]) -> list[list[float]]:
+    """Weights of a CSV, one user a row, in the order of ``objectives``. Raises InputError with the line at fault."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

@@ -1,0 +1,55 @@
+"""J* at many weights, for figures that show it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palm_theory.audit import OptimalValueOracle
+from palm_theory.backend import PolicyBackend, problem_fingerprint
+from palm_theory.errors import CertificateError, InputError
+from palm_theory.portfolio import OTHER_PROBLEM, Portfolio
+from palm_theory.simplex import Array
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def required_backend(portfolio: Portfolio, backend: PolicyBackend | None, what: str) -> PolicyBackend:
+    """The backend; InputError where none is given or it is not the portfolio's problem."""
+    if backend is None:
+        raise InputError(f"{what} shows the optimum J*, which only the backend knows: pass backend=...")
+    return checked_backend(portfolio, backend)
+
+
+def checked_backend(portfolio: Portfolio, backend: PolicyBackend) -> PolicyBackend:
+    """The backend; InputError where it is not the problem the portfolio was made for."""
+    if problem_fingerprint(backend) != portfolio.fingerprint:
+        raise InputError(OTHER_PROBLEM)
+    return backend
+
+
+def optimal_values(backend: PolicyBackend, weights: Array) -> Array:
+    """The least upper bounds on J* that the backend proves at weights (n, d), exact J* where it knows it; (n,).
+
+    Costs a solve a weight where the backend does not declare OPTIMAL_VALUE. A progress bar shows on a terminal. Raises
+    CertificateError where the backend proves no bound, BackendError where it fails.
+    """
+    oracle = OptimalValueOracle(backend)
+    bounds = np.empty(len(weights))
+    for number, row in enumerate(_tracked(weights)):
+        _, bounds[number] = oracle(row)
+        if bounds[number] == np.inf:
+            # At once: every question to such a backend may be a training run.
+            raise CertificateError(f"{type(backend).__name__} gives no upper bound on J*, so it cannot be drawn")
+    return bounds
+
+
+def _tracked(weights: Array) -> Iterable[Array]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(weights, "asking for J*", console=console, transient=True, disable=not sys.stderr.isatty())
