@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 
 from palm_theory.backend import backend_class
-from palm_theory.cli_portfolio import parse_weights
 from palm_theory.errors import InputError
 from palm_theory.executors.options import ray_executor, slurm_executor
 from palm_theory.planned import Planned
+from palm_theory.simplex import parse_weights
 from palm_theory.strategies import RandomWeights, Strategy, UniformGrid
 
 Saved = Annotated[Path, typer.Argument(help="A portfolio's folder.")]

@@ -301,6 +301,14 @@ class LLMBackend(PolicyBackend):
         return scored_answers(portfolio, asked, rewards=rewards, seed=seed, progress=progress)
 
     @staticmethod
+    def engine(portfolio: Portfolio, *, rows: int, queue: int, prompt_tokens: int) -> Any:
+        """An engine that answers for all policies of an opened portfolio. See ``serving.engine.AdapterEngine``."""
+        from backends.llm.serving.engine import AdapterEngine, EngineSettings
+
+        settings = EngineSettings(rows=rows, queue=queue, prompt_tokens=prompt_tokens)
+        return AdapterEngine([member.policy for member in portfolio], settings)
+
+    @staticmethod
     def export(portfolio: Path, target: Path, base_model: str | None) -> list[Path]:
         """Adapters of a saved portfolio as folders that servers load. See ``export.export_portfolio``."""
         from backends.llm.export import export_portfolio
