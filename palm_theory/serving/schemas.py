@@ -133,7 +133,7 @@ def parse_request(endpoint: str, body: dict[str, Any], limits: Limits) -> Common
         request = REQUESTS[endpoint].model_validate({k: v for k, v in body.items() if k != BODY_FIELD})
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        param = ".".join(str(part) for part in first["loc"] if str(part) in body or isinstance(part, int))
+        param = _where(body, first["loc"])
         raise bad_request(f"{param or 'the body'}: {first['msg']}", param or None) from None
     for name, value in (request.model_extra or {}).items():
         _refuse_unless_harmless(name, value)
@@ -142,6 +142,20 @@ def parse_request(endpoint: str, body: dict[str, Any], limits: Limits) -> Common
     if request.stream_options is not None and not request.stream:
         raise bad_request("stream_options needs stream to be true", "stream_options")
     return request
+
+
+def _where(body: Any, location: tuple[int | str, ...]) -> str:
+    """The path of a fault in the body, without pydantic's names of the types it tried."""
+    path: list[str] = []
+    for part in location:
+        if isinstance(body, dict) and (part in body or not path):
+            body = body.get(part)
+        elif isinstance(body, list) and isinstance(part, int):
+            body = body[part]
+        else:
+            break
+        path.append(str(part)[:60])
+    return ".".join(path)
 
 
 def _refuse_unless_harmless(name: str, value: Any) -> None:

@@ -26,6 +26,9 @@ LEAST_DRAIN_SECONDS = 0.5
 UNREAD_BODIES = 16
 """After an early answer, a client may send this many times the largest body before it is cut off."""
 
+LINGER_SECONDS = 2.0
+"""How long what a refused client still sends is read and dropped, so that it gets to read why it was refused."""
+
 
 def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
     """uvicorn's HTTP protocol with a limit on the size of headers, the time they take, and what is read unanswered."""
@@ -49,6 +52,7 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def data_received(self, data: bytes) -> None:
             if self._refused:
+                self._drop(data)
                 return
             if self._in_headers:
                 self._header_bytes += len(data)
@@ -71,11 +75,9 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
             if self._refused:
                 return
             if self.cycle.response_complete:
-                self._unread += len(body)
-                if self._unread > UNREAD_BODIES * limits.body_bytes:
-                    self.transport.close()
-                return
-            super().on_body(body)
+                self._drop(body)
+            else:
+                super().on_body(body)
 
         def on_message_complete(self) -> None:
             self._in_headers = True
@@ -97,7 +99,7 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def _give_up(self) -> None:
             self._header_timer = None
-            if self._in_headers and not self.transport.is_closing():
+            if self._in_headers and not self._refused and not self.transport.is_closing():
                 self._refuse(ApiError(408, f"no whole header within {limits.body_seconds:g} s", code="timeout"))
 
         def _refuse(self, error: ApiError) -> None:
@@ -105,7 +107,16 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
             body = orjson.dumps(error.body())
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[error.status] + head + body)
-            self.transport.close()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+                self.loop.call_later(LINGER_SECONDS, self.transport.close)
+            else:
+                self.transport.close()
+
+        def _drop(self, data: bytes) -> None:
+            self._unread += len(data)
+            if self._unread > UNREAD_BODIES * limits.body_bytes:
+                self.transport.close()
 
     return BoundedProtocol
 

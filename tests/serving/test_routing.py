@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.bandit import BanditBackend
-from palm_theory import Adaptive, Certificate, InputError, Portfolio, build_portfolio
+from palm_theory import Adaptive, Certificate, Portfolio, build_portfolio
 from palm_theory.certificate import Kind
+from palm_theory.errors import InputError
 from palm_theory.hull import UpperHull
 from palm_theory.serving.asking import Asker, policy_names
 from palm_theory.serving.errors import ApiError
