@@ -97,9 +97,8 @@ def serve_command(
         loaded = Portfolio.load(portfolio)
         answerer = _forwarding(loaded, upstream, upstream_name or [], upstream_labels)
     default = None if default_weights is None else loaded.weights(parse_weights(default_weights))
-    router = Router(
-        Asker(loaded, default=default), answerer, limits, None if weights_log is None else WeightsLog(weights_log)
-    )
+    journal = None if weights_log is None else WeightsLog(weights_log, loaded.objectives)
+    router = Router(Asker(loaded, default=default), answerer, limits, journal)
     engine = getattr(answerer, "engine", None)
     if engine is not None:
         router.metrics.gauge("palm_queued", "Requests that wait for the engine.", lambda: engine.queued)

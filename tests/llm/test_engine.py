@@ -125,7 +125,7 @@ def test_samples_depend_on_the_seed_and_not_on_neighbours(start):
 
 
 def test_a_short_answer_does_not_wait_for_a_long_one(start):
-    """Asked while the policies load, so that all wait: with two places, the last joins when the first short one ends."""
+    """Asked while the policies load, so all wait: with two places, the last joins when the first short one ends."""
     engine = start(EngineSettings(rows=2))
     ended: list[str] = []
     listeners: list[Listener] = []

@@ -223,12 +223,16 @@ def test_keys_are_asked_for_everywhere_but_at_health(serve: Serve, portfolio: Po
 
 def test_metrics_and_the_weights_log_say_who_was_served(serve: Serve, portfolio: Portfolio, upstream, tmp_path: Path):
     log = tmp_path / "log" / "weights.jsonl"
-    running = serve(portfolio, forwarding(upstream.url, portfolio), weights_log=WeightsLog(log))
+    running = serve(portfolio, forwarding(upstream.url, portfolio), weights_log=WeightsLog(log, portfolio.objectives))
     openai = client(running.url)
     openai.chat.completions.create(model="palm:cost=1", messages=say("secret"), user="ann@example.org")
     openai.chat.completions.create(model="p00", messages=say("secret"))
     first, second = map(json.loads, log.read_text().splitlines())
-    assert (first["weights"], first["policy"], first["user"]) == ([0.0, 1.0], "p02", hashed("ann@example.org"))
+    assert (first["weights"], first["policy"], first["user"]) == (
+        {"quality": 0, "cost": 1},
+        "p02",
+        hashed("ann@example.org"),
+    )
     assert (first["predicted_regret"], first["source"]) == (0.0, "model")
     assert (second["weights"], second["policy"], second["user"], second["predicted_regret"]) == (
         None,
@@ -246,7 +250,7 @@ def test_metrics_and_the_weights_log_say_who_was_served(serve: Serve, portfolio:
 
 
 def test_a_log_on_a_full_disk_costs_no_request(serve: Serve, portfolio: Portfolio, upstream):
-    log = WeightsLog(Path("/dev/full"))
+    log = WeightsLog(Path("/dev/full"), portfolio.objectives)
     running = serve(portfolio, forwarding(upstream.url, portfolio), weights_log=log)
     for _ in range(2):
         client(running.url).chat.completions.create(model="palm", messages=say("x"))
