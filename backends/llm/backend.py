@@ -28,6 +28,7 @@ from backends.llm.settings import DEFAULT_MODEL, Chat, Evaluation, Planning, Tra
 from backends.llm.texts import Prompt
 from backends.llm.training import ADAPTER_FOLDER
 from backends.llm.worker import Runner, Workers, solving_threads
+from palm_theory.artifact import POLICIES_FOLDER
 from palm_theory.backend import PolicyBackend, Power, Solution, Status, seed_for
 from palm_theory.build import build_portfolio
 from palm_theory.elicitation import Candidate
@@ -314,6 +315,16 @@ class LLMBackend(PolicyBackend):
         from backends.llm.export import export_portfolio
 
         return export_portfolio(portfolio, target, base_model)
+
+    @staticmethod
+    def vllm_script(portfolio: Path, target: Path, folders: Sequence[Path]) -> Path:
+        """The command that serves the exported adapters with vLLM, as a script beside them: ``vllm.write_script``."""
+        from backends.llm.export import check_servable
+        from backends.llm.vllm import write_script
+
+        base_model = check_servable(folders[0])["base_model_name_or_path"]
+        dtype = load_policy(portfolio / POLICIES_FOLDER / folders[0].name).chat.dtype
+        return write_script(target, folders, base_model, dtype)
 
     def label(self, policy: Any) -> str | None:
         return policy.name or None if isinstance(policy, Adapter) else type(policy).__name__

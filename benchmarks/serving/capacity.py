@@ -1,10 +1,10 @@
 """Capacity on paper: what a portfolio of K adapters costs to serve, against one model for all and an adapter a user.
 
-``python -m benchmarks.serving.capacity`` prints the tables of docs/how-to/capacity.md; every number of the scenario is an
-option. GPU memory and throughput follow from the formulas below. How often an adapter a user has to be fetched is
+``python -m benchmarks.serving.capacity`` prints the tables of docs/how-to/capacity.md; every number of the scenario is
+an option. GPU memory and throughput follow from the formulas below. How often an adapter a user has to be fetched is
 simulated: an LRU cache on the GPU, users drawn from a Zipf law. Regret is not assumed: it is the mean and the worst
-over users, exact, of a KL-regularised bandit (five contexts, 20 actions, three objectives, R_max = 1), for 1 to K
-policies.
+over 20,000 users of a KL-regularised bandit solved exactly (five contexts, 20 actions, three objectives, R_max = 1),
+for 1 to K policies.
 """
 
 from __future__ import annotations
@@ -199,9 +199,7 @@ def main() -> None:
         for key in table_rows[0]:
             table.add_column(key.replace("_", " "), justify="left" if key == "name" else "right")
         for row in table_rows:
-            table.add_row(
-                *(f"{v:,.4g}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v for v in row.values())
-            )
+            table.add_row(*map(_cell, row.values()))
         console.print(table)
     if save:
         RESULT.write_text(json.dumps({"scenario": asdict(scenario), "plans": rows}, indent=1) + "\n")

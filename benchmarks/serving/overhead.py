@@ -1,9 +1,9 @@
 """What the router adds to a request: 1,000 connections, 500 requests a second, the router on one core.
 
 ``python -m benchmarks.serving.overhead``. The same load goes to a null upstream directly and through ``palm serve
---upstream`` in turns; the router is pinned to one core, the load generator and the upstream share the other. "Added"
-is the difference of the percentiles. "Routing alone" is what the router itself counts from the parsed body to the policy
-(``palm_routing_seconds``).
+--upstream`` in turns; the router is pinned to one core, the load generator and the upstream share the other.
+"Added" is the difference of the percentiles. "Routing alone" is what the router itself counts from the parsed body to
+the policy (``palm_routing_seconds``).
 """
 
 from __future__ import annotations
