@@ -52,17 +52,17 @@ def process(command: list[str], core: int, url: str) -> Iterator[subprocess.Pope
                 time.sleep(0.1)
             else:
                 errors.seek(0)
-                raise RuntimeError(errors.read().decode())
+                raise RuntimeError(errors.read(2000).decode())
             yield running
         finally:
             running.send_signal(signal.SIGTERM)
             running.wait(30)
 
 
-def load(url: str, core: int, seconds: float = SECONDS, rate: float = RATE) -> dict[str, Any]:
+def load(url: str, core: int, seconds: float) -> dict[str, Any]:
     """One run of the load generator on ``core``."""
     command = [sys.executable, "-m", "benchmarks.serving.load", url, "--connections", str(CONNECTIONS)]
-    command += ["--rate", str(rate), "--seconds", str(seconds)]
+    command += ["--rate", str(RATE), "--seconds", str(seconds)]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, check=True, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, {core})
     )
@@ -108,9 +108,9 @@ def measure() -> dict[str, Any]:
         with process(null, theirs, f"{upstream}/v1/models"), process(palm, ours, f"{router}/readyz") as running:
             load(router, theirs, 3)
             for _ in range(ROUNDS):
-                direct = load(upstream, theirs)
+                direct = load(upstream, theirs, SECONDS)
                 before = cpu_seconds(running.pid)
-                routed = load(router, theirs)
+                routed = load(router, theirs, SECONDS)
                 busy = (cpu_seconds(running.pid) - before) / SECONDS
                 added = {name: round(routed["ms"][name] - direct["ms"][name], 3) for name in direct["ms"]}
                 rounds.append({"direct": direct, "routed": routed, "added_ms": added, "router_core_busy": busy})

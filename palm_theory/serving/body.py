@@ -28,7 +28,8 @@ async def read_object(headers: dict[bytes, bytes], receive: Receive, limits: Lim
     if declared.isdigit() and int(declared[:20]) > limits.body_bytes:
         raise _too_large(limits)
     try:
-        data = await asyncio.wait_for(_read(receive, limits), limits.body_seconds)
+        async with asyncio.timeout(limits.body_seconds):
+            data = await _read(receive, limits)
     except TimeoutError:
         raise ApiError(408, f"no whole body within {limits.body_seconds:g} s", code="timeout") from None
     return parse_object(data)

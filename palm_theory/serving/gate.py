@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from palm_theory.errors import InputError
-from palm_theory.serving.answer import Router
+from palm_theory.serving.answer import Answer, Router
 from palm_theory.serving.body import Receive
 from palm_theory.serving.errors import ApiError, unavailable
 from palm_theory.serving.reply import Send, error_reply, send_reply
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+COMPLETIONS = {"/v1/chat/completions": "chat/completions", "/v1/completions": "completions"}
 
 
 class Gate:
-    """An ASGI application around another: 401 without a key where keys are set, 503 while draining."""
+    """An ASGI application around another: 401 without a key where keys are set, 503 while draining.
+
+    Completions are answered from here, past the framework's middleware and routing, which would cost as much again as
+    all the rest of forwarding a request.
+    """
 
     def __init__(self, app: Any, router: Router, keys: Sequence[str] = ()) -> None:
         if any(not key or not key.isascii() or not key.isprintable() or key != key.strip() for key in keys):
@@ -34,6 +39,9 @@ class Gate:
                 return
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
+            return
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in COMPLETIONS:
+            await Answer(self.router, COMPLETIONS[scope["path"]])(scope, receive, send)
             return
         await self.app(scope, receive, send)
 

@@ -78,19 +78,29 @@ class ClientGone(Exception):
 
 async def unless_client_leaves(receive: Receive, work: Awaitable[None]) -> None:
     """Run ``work``; cancel it and raise ClientGone where the client disconnects first."""
-    task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_disconnection(receive))
-    try:
-        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
+    task = asyncio.current_task()
+    assert task is not None
+    left = False
+
+    def cancel(watch: asyncio.Task[None]) -> None:
+        nonlocal left
+        if not watch.cancelled() and not finished:
+            left = True
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise ClientGone
-        task.result()
+
+    finished = False
+    watch = asyncio.ensure_future(_disconnection(receive))
+    watch.add_done_callback(cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not left:
+            raise
+        task.uncancel()
+        raise ClientGone from None
     finally:
-        # Also where this coroutine itself is cancelled: nothing goes on behind it.
+        finished = True
         watch.cancel()
-        task.cancel()
 
 
 async def _disconnection(receive: Receive) -> None:
