@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from backends.llm.sampling import prompt_tokens
 from peft import LoraConfig, get_peft_model
 
 from backends.llm import Adapter, Chat
 from backends.llm.models import load_model, load_tokenizer
 from backends.llm.policies.adapter import attach_adapters
 from backends.llm.prompts import bundled_held_out
-from backends.llm.sampling import prompt_tokens
 from backends.llm.serving.engine import AdapterEngine, EngineSettings
 from benchmarks.common import machine
 from palm_theory.serving.engine import Piece, Question, Sampling

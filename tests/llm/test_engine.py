@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from backends.llm.sampling import prompt_tokens
 
 from backends.llm import DecodingMixture, LLMPolicy
 from backends.llm.models import load_model, load_tokenizer
 from backends.llm.policies.adapter import Adapter, attach_adapters
-from backends.llm.sampling import prompt_tokens
 from backends.llm.serving.draw import Drawer, draw
 from backends.llm.serving.engine import AdapterEngine, EngineSettings
 from backends.llm.serving.text import TextStream
