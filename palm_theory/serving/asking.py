@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 
-from palm_theory.errors import InputError
+from palm_theory.errors import InputError, PalmError
 from palm_theory.portfolio import Portfolio, WeightsLike
-from palm_theory.serving.errors import ApiError, bad_request
+from palm_theory.serving.errors import ApiError, bad_request, unavailable
 from palm_theory.serving.routing import Decision, RoutingTable
 from palm_theory.simplex import Array, parse_weights
 
@@ -86,8 +86,13 @@ class Asker:
     def _stored(self, user: str | None) -> tuple[Array, str] | None:
         if user is None or self.profiles is None:
             return None
-        weights = self.profiles.get(user)
-        return None if weights is None else (self._portfolio.weights(weights), "profile")
+        try:
+            weights = self.profiles.get(user)
+            return None if weights is None else (self._portfolio.weights(weights), "profile")
+        except InputError as error:
+            raise bad_request(f"user: {error}", "user") from None
+        except PalmError as error:
+            raise unavailable(f"the profiles cannot be read: {error}", "profiles_unavailable", 5) from None
 
     def _checked(self, given: Any, param: str) -> Array:
         try:

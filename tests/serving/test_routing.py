@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backends.bandit import BanditBackend
 from palm_theory import Adaptive, Certificate, Portfolio, build_portfolio
 from palm_theory.certificate import Kind
-from palm_theory.errors import InputError
+from palm_theory.errors import BackendError, InputError
 from palm_theory.hull import UpperHull
 from palm_theory.serving.asking import Asker, policy_names
 from palm_theory.serving.errors import ApiError
@@ -92,6 +92,18 @@ def test_weights_come_from_the_first_place_that_has_them(portfolio: Portfolio):
     assert where("model-1") == ("p01", "policy")
     assert asker.decide("p01", None, None, None).gap is None
     assert Asker(portfolio, default=np.array([1.0, 0.0])).decide("palm", None, None, None).name == "p00"
+
+
+class Broken:
+    def get(self, user: str) -> None:
+        raise InputError("not a user") if user == "" else BackendError("the disk is full")
+
+
+def test_profiles_that_fail_are_the_clients_fault_or_ours(portfolio: Portfolio):
+    for user, status in (("", 400), ("ann", 503)):
+        with pytest.raises(ApiError) as caught:
+            Asker(portfolio, Broken()).decide("palm", None, None, user)
+        assert caught.value.status == status
 
 
 @pytest.mark.parametrize(
