@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from backends.llm.sampling import prompt_tokens
 from peft import LoraConfig, get_peft_model
 
 from backends.llm import Adapter, Chat
@@ -26,6 +25,7 @@ from backends.llm.models import load_model, load_tokenizer
 from backends.llm.policies.adapter import attach_adapters
 from backends.llm.prompts import bundled_held_out
 from backends.llm.serving.engine import AdapterEngine, EngineSettings
+from backends.llm.tokens import prompt_tokens
 from benchmarks.common import machine
 from palm_theory.serving.engine import Piece, Question, Sampling
 

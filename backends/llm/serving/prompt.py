@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backends.llm.sampling import Tokens
+from backends.llm.tokens import Tokens
 from palm_theory.serving.errors import ApiError, bad_request
 
 
@@ -12,7 +12,7 @@ def question_tokens(tokenizer: Any, messages: tuple[dict[str, str], ...] | str, 
     """Tokens of a conversation, or of a plain text as it is.
 
     A conversation without a system message gets the policies' own, under which they were trained and measured. One turn
-    then gives the same tokens as ``sampling.prompt_tokens``. Raises ApiError 400 where the model's chat template does
+    then gives the same tokens as ``tokens.prompt_tokens``. Raises ApiError 400 where the model's chat template does
     not take the conversation, or it has no tokens.
     """
     if isinstance(messages, str):
