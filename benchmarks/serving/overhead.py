@@ -29,7 +29,7 @@ from benchmarks.common import machine
 from palm_theory import Adaptive, build_portfolio
 
 RESULT = Path(__file__).parent / "results" / "overhead.json"
-CONNECTIONS, RATE, SECONDS, ROUNDS = 1000, 500, 15, 3
+CONNECTIONS, RATE, SECONDS, ROUNDS = 1000, 500, 10, 3
 ROOT = Path(__file__).parents[2]
 
 
@@ -122,7 +122,8 @@ def measure() -> dict[str, Any]:
     print(f"policies {len(portfolio)}; added, median of {ROUNDS} rounds: {medians}; routing alone in ms: {routing}")
     return {
         "machine": machine(),
-        "load_average_before": os.getloadavg(),
+        "load_average": os.getloadavg(),
+        "niceness": os.nice(0),
         "connections": CONNECTIONS,
         "requests_a_second": RATE,
         "policies": len(portfolio),
