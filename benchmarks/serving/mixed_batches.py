@@ -46,7 +46,7 @@ def make_adapters(chat: Chat, folder: Path) -> list[Adapter]:
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(parameter, std=1e-3)
-        model.save_pretrained(folder / f"a{k}", save_embedding_layers=False)
+        model.save_pretrained(str(folder / f"a{k}"), save_embedding_layers=False)
         adapters.append(Adapter(chat, str(folder / f"a{k}")))
     return adapters
 

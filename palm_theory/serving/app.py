@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 from palm_theory.serving.answer import Answer, Router
 from palm_theory.serving.asking import VIRTUAL
@@ -114,7 +115,7 @@ def make_app(router: Router, keys: Sequence[str] = ()) -> Gate:
         why = router.not_ready()
         return _json({"status": "ready"}) if why is None else _json({"status": "not ready", "reason": why}, 503)
 
-    @app.get("/metrics", responses=_errors(401, 503))
+    @app.get("/metrics", responses=_errors(401, 503), response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus metrics."""
         return Response(router.metrics.text(), media_type="text/plain; version=0.0.4")
