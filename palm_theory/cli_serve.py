@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from palm_theory.backend import backend_class
+from palm_theory.elicitation import Elicitation
 from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio
+from palm_theory.profiles import Profiles
 from palm_theory.simplex import parse_weights
 
 KEYS_VARIABLE = "PALM_API_KEYS"
@@ -48,6 +50,10 @@ def serve_command(
     weights_log: Annotated[
         Path | None, typer.Option(help="Append time, hashed user, weights, policy and gap of every request (JSONL).")
     ] = None,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(help="SQLite file of users' weights, made on first use; also serves /v1/palm/elicit/USER."),
+    ] = None,
     log: Annotated[Literal["quiet", "requests"], typer.Option(help="requests: a JSON line each.")] = "requests",
     rows: Annotated[int, typer.Option(help="In-process: completions generated together.")] = 16,
     queue: Annotated[int, typer.Option(help="In-process: requests that may wait; 503 above.")] = 256,
@@ -75,6 +81,7 @@ def serve_command(
     from palm_theory.serving.answer import Router
     from palm_theory.serving.app import make_app
     from palm_theory.serving.asking import Asker
+    from palm_theory.serving.elicit import add_elicitation
     from palm_theory.serving.journal import WeightsLog
     from palm_theory.serving.limits import Limits
     from palm_theory.serving.logs import log_as_json
@@ -98,7 +105,8 @@ def serve_command(
         answerer = _forwarding(loaded, upstream, upstream_name or [], upstream_labels)
     default = None if default_weights is None else loaded.weights(parse_weights(default_weights))
     journal = None if weights_log is None else WeightsLog(weights_log, loaded.objectives)
-    router = Router(Asker(loaded, default=default), answerer, limits, journal)
+    store = None if profiles is None else Profiles(profiles, loaded)
+    router = Router(Asker(loaded, store, default), answerer, limits, journal)
     engine = getattr(answerer, "engine", None)
     if engine is not None:
         router.metrics.gauge("palm_queued", "Requests that wait for the engine.", lambda: engine.queued)
@@ -107,7 +115,8 @@ def serve_command(
     if not keys and not _is_loopback(host):
         logging.getLogger(__name__).warning("anyone who reaches this address may use it: no API key is set")
     raise_file_limit()
-    server = Server(make_app(router, keys), host, port)
+    extend = None if store is None else lambda app: add_elicitation(app, Elicitation.of(loaded), store, limits)
+    server = Server(make_app(router, keys, extend), host, port)
     typer.echo(f"http://{host}:{port}/v1  {len(loaded)} policies over {', '.join(loaded.objectives)}", err=True)
     server.run()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -48,8 +48,8 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 COMPLETION_ERRORS = _errors(400, 401, 404, 408, 413, 415, 429, 431, 500, 502, 503, 504)
 
 
-def make_app(router: Router, keys: Sequence[str] = ()) -> Gate:
-    """The ASGI application of a router; it starts and stops the answerer with itself."""
+def make_app(router: Router, keys: Sequence[str] = (), extend: Callable[[FastAPI], None] | None = None) -> Gate:
+    """The ASGI application of a router; it starts and stops the answerer with itself. ``extend`` adds endpoints."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -140,6 +140,8 @@ def make_app(router: Router, keys: Sequence[str] = ()) -> Gate:
     async def failed(_: Request, error: Exception) -> Response:
         return _json(ApiError(500, "an internal error; see the log", code="internal_error").body(), 500)
 
+    if extend is not None:
+        extend(app)
     return Gate(app, router, keys)
 
 
