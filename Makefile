@@ -50,7 +50,7 @@ $(VENV)/llm.stamp: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/llm.stamp
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,gym,rl]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,gym,rl,serve]'
 	touch $@
 
 clean:

@@ -14,6 +14,7 @@ from palm_theory.cli_explore import explore_command
 from palm_theory.cli_llm import build_llm, chat_command, export_command
 from palm_theory.cli_plot import plot_command
 from palm_theory.cli_portfolio import audit_command, conformance_command, select_command, show_command
+from palm_theory.cli_serve import serve_command
 from palm_theory.cli_theory import bounds_command, cover_command
 from palm_theory.errors import PalmError
 from palm_theory.version import __version__
@@ -62,6 +63,7 @@ app.command("elicit")(elicit_command)
 app.add_typer(profile_app, name="profile")
 app.command("drift")(drift_command)
 app.add_typer(extend_app, name="extend")
+app.command("serve")(serve_command)
 
 
 def _print_version(wanted: bool) -> None:

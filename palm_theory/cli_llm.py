@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 
 from palm_theory.backend import backend_class
-from palm_theory.cli_portfolio import parse_weights
 from palm_theory.errors import InputError
 from palm_theory.executors.options import ray_executor, slurm_executor
 from palm_theory.planned import Planned
+from palm_theory.simplex import parse_weights
 from palm_theory.strategies import RandomWeights, Strategy, UniformGrid
 
 Saved = Annotated[Path, typer.Argument(help="A portfolio's folder.")]
@@ -168,12 +168,20 @@ def export_command(
     base_model: Annotated[
         str | None, typer.Option(help="The id or path by which your server knows the base model.")
     ] = None,
+    serve: Annotated[
+        Literal["vllm"] | None, typer.Option(help="Also write OUT/serve.sh, the command that serves them all.")
+    ] = None,
 ) -> None:
     """One PEFT folder a policy, as peft, transformers and vLLM load them.
 
     \b
-      palm export runs/llm/portfolio adapters --base-model HuggingFaceTB/SmolLM2-135M-Instruct
-      vllm serve HuggingFaceTB/SmolLM2-135M-Instruct --enable-lora --lora-modules p00=adapters/p00
+      palm export runs/llm/portfolio adapters --base-model HuggingFaceTB/SmolLM2-135M-Instruct --serve vllm
+      adapters/serve.sh                                                    # where vLLM and a GPU are
+      palm serve runs/llm/portfolio --upstream http://127.0.0.1:8001
     """
-    for folder in _llm().export(portfolio, out, base_model):
+    llm = _llm()
+    folders = llm.export(portfolio, out, base_model)
+    for folder in folders:
         typer.echo(str(folder))
+    if serve == "vllm":
+        typer.echo(str(llm.vllm_script(portfolio, out, folders)))

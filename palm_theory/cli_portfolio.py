@@ -18,6 +18,7 @@ from palm_theory.cli_output import Json, print_json, print_table
 from palm_theory.errors import InputError
 from palm_theory.metrics import usage
 from palm_theory.portfolio import Portfolio
+from palm_theory.simplex import parse_weights
 from palm_theory.testing import check_conformance
 
 Folder = Annotated[Path, typer.Argument(help="A portfolio's folder.")]
@@ -146,23 +147,6 @@ def select_command(
         )
     else:
         print_table(rows, title="J_w = <w, R> - f")
-
-
-def parse_weights(text: str) -> dict[str, float] | list[float]:
-    """``a=0.7,b=0.3`` as a mapping, ``0.7,0.3`` as a list. Raises InputError on anything else."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    try:
-        if all("=" in part for part in parts):
-            pairs = [part.split("=", 1) for part in parts]
-            named = {key.strip(): float(value) for key, value in pairs}
-            if len(named) < len(pairs):
-                raise InputError(f"an objective is named twice in {text!r}")
-            return named
-        return [float(part) for part in parts]
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"weights are name=number,… or numbers, got {text!r}") from None
 
 
 def weights_file(path: Path, objectives: tuple[str, ...]) -> list[list[float]]:

@@ -76,6 +76,23 @@ def _row_name(array: Array, row: int) -> str:
     return f"row {row}" if array.ndim == 2 else "the vector"
 
 
+def parse_weights(text: str) -> dict[str, float] | list[float]:
+    """``a=0.7,b=0.3`` as a mapping, ``0.7,0.3`` as a list. Raises InputError on anything else."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        if all("=" in part for part in parts):
+            pairs = [part.split("=", 1) for part in parts]
+            named = {key.strip(): float(value) for key, value in pairs}
+            if len(named) < len(pairs):
+                raise InputError(f"an objective is named twice in {text!r}")
+            return named
+        return [float(part) for part in parts]
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"weights are name=number,… or numbers, got {text!r}") from None
+
+
 def named_weights(weights: Mapping[str, float], objectives: Sequence[str]) -> Array:
     """Weights given by objective name, as a vector (d,); objectives left out get weight 0.
 

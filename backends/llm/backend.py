@@ -28,6 +28,7 @@ from backends.llm.settings import DEFAULT_MODEL, Chat, Evaluation, Planning, Tra
 from backends.llm.texts import Prompt
 from backends.llm.training import ADAPTER_FOLDER
 from backends.llm.worker import Runner, Workers, solving_threads
+from palm_theory.artifact import POLICIES_FOLDER
 from palm_theory.backend import PolicyBackend, Power, Solution, Status, seed_for
 from palm_theory.build import build_portfolio
 from palm_theory.elicitation import Candidate
@@ -301,6 +302,14 @@ class LLMBackend(PolicyBackend):
         return scored_answers(portfolio, asked, rewards=rewards, seed=seed, progress=progress)
 
     @staticmethod
+    def engine(portfolio: Portfolio, *, rows: int, queue: int, prompt_tokens: int) -> Any:
+        """An engine that answers for all policies of an opened portfolio. See ``serving.engine.AdapterEngine``."""
+        from backends.llm.serving.engine import AdapterEngine, EngineSettings
+
+        settings = EngineSettings(rows=rows, queue=queue, prompt_tokens=prompt_tokens)
+        return AdapterEngine([member.policy for member in portfolio], settings)
+
+    @staticmethod
     def export(portfolio: Path, target: Path, base_model: str | None) -> list[Path]:
         """Adapters of a saved portfolio as folders that servers load. See ``export.export_portfolio``."""
         from backends.llm.export import export_portfolio
@@ -313,6 +322,16 @@ class LLMBackend(PolicyBackend):
         from backends.llm.recorded import recorded_answers
 
         return recorded_answers(portfolio, runs)
+
+    @staticmethod
+    def vllm_script(portfolio: Path, target: Path, folders: Sequence[Path]) -> Path:
+        """The command that serves the exported adapters with vLLM, as a script beside them: ``vllm.write_script``."""
+        from backends.llm.export import check_servable
+        from backends.llm.vllm import write_script
+
+        base_model = check_servable(folders[0])["base_model_name_or_path"]
+        dtype = load_policy(portfolio / POLICIES_FOLDER / folders[0].name).chat.dtype
+        return write_script(target, folders, base_model, dtype)
 
     def label(self, policy: Any) -> str | None:
         return policy.name or None if isinstance(policy, Adapter) else type(policy).__name__
