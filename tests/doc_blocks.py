@@ -30,12 +30,14 @@ PALM = [sys.executable, "-c", "from palm_theory.cli import main; main()"]
 
 @dataclass
 class Block:
-    """One fenced block: its language, its text, the line of its first line of text (0-based), and the line before."""
+    """One fenced block: its language, its text, the line of its first line of text (0-based), the line before, and the
+    blanks before each of its lines on the page."""
 
     language: str
     text: str
     start: int
     before: str
+    indent: str = ""
 
 
 def blocks(page: str) -> list[Block]:
@@ -52,7 +54,7 @@ def blocks(page: str) -> list[Block]:
         elif match["language"] == "":
             first, language, indent = opened
             text = "\n".join(row[len(indent) :] for row in lines[first + 1 : number])
-            found.append(Block(language, text, first + 1, lines[first - 1].strip() if first else ""))
+            found.append(Block(language, text, first + 1, lines[first - 1].strip() if first else "", indent))
             opened = None
     assert opened is None, f"line {opened[0] + 1}: a fence is not closed" if opened else ""
     return found
@@ -175,7 +177,7 @@ def rewrite(path: Path, folder: Path) -> None:
             output = output_of(found, number, lines)
             if output is not None:
                 last = output.start + len(output.text.splitlines())
-                replaced.append((output.start, last, printed.splitlines()))
+                replaced.append((output.start, last, [output.indent + row for row in printed.splitlines()]))
         elif block.language == "console":
             new: list[str] = []
             raw = block.text.splitlines()

