@@ -21,7 +21,7 @@ PROBABILITY_TOLERANCE = 1e-9
 
 
 def default_objectives(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
-    """``names`` checked against the number of objectives, or r1, r2, … where none are given."""
+    """``names``, or r1, r2, … where none are given. Raises InputError unless they are ``count`` distinct names."""
     if names is None:
         return tuple(f"r{i + 1}" for i in range(count))
     if len(names) != count or len(set(names)) != count:
@@ -30,7 +30,7 @@ def default_objectives(names: Sequence[str] | None, count: int) -> tuple[str, ..
 
 
 def checked_rewards(rewards: ArrayLike, dimensions: str, reward_max: float | None) -> tuple[Array, float]:
-    """Outcome rewards as a read-only array, and R_max (the largest entry unless given, 1 if all are 0).
+    """Rewards as a read-only array of shape ``dimensions``, and R_max (the largest entry unless given, 1 if all are 0).
 
     Raises InputError on a wrong number of dimensions, empty axes, non-finite, negative or too large entries.
     """

@@ -44,22 +44,26 @@ class Chance:
         return taken
 
     def random(self, size: None = None) -> Draw:
+        """A uniform number in [0, 1), to be compared only. Raises EnumerationError where ``size`` is given."""
         _scalar_only(size)
         return Draw(self, 0.0, 1.0)
 
     def uniform(self, low: float = 0.0, high: float = 1.0, size: None = None) -> Draw:
+        """A uniform number in [low, high), to be compared only. Raises EnumerationError where ``size`` is given."""
         _scalar_only(size)
         return Draw(self, low, high)
 
     def integers(
         self, low: int, high: int | None = None, size: None = None, dtype: Any = int, endpoint: bool = False
     ) -> int:
+        """A uniform integer as of ``Generator.integers``; each is a branch. Raises EnumerationError on ``size``."""
         _scalar_only(size)
         first, last = (0, low) if high is None else (low, high)
         count = last - first + int(endpoint)
         return first + self.branch([1 / count] * count)
 
     def choice(self, a: Any, size: None = None, replace: bool = True, p: Sequence[float] | None = None) -> Any:
+        """One of ``a``, with probabilities ``p``, (len(a),); each is a branch. Raises EnumerationError on ``size``."""
         _scalar_only(size)
         options = range(a) if isinstance(a, int) else a
         return options[self.branch(p if p is not None else [1 / len(options)] * len(options))]

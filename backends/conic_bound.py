@@ -17,8 +17,8 @@ def dual_lower_bound(data: Mapping[str, Any], point: Array, multipliers: Array) 
     """A number ≤ ½x'ᵀPx' + qᵀx' for every feasible x' within reach, from one primal and one dual point.
 
     The program is min ½xᵀPx + qᵀx subject to b − Ax ∈ K and l ≤ x ≤ u (cvxpy's standard form, in ``data``). For any
-    z ∈ K* (``multipliers``; interior-point iterates are in K*, simplex multipliers are clipped to it) and any x
-    (``point``), convexity of the quadratic gives for all feasible x'
+    z ∈ K* (``multipliers``, (m,); interior-point iterates are in K*, simplex multipliers are clipped to it) and any x
+    (``point``, (n,)), convexity of the quadratic gives for all feasible x'
 
         ½x'ᵀPx' + qᵀx' ≥ −½xᵀPx − bᵀz + rᵀx',   r = Px + q + Aᵀz,
 

@@ -221,6 +221,7 @@ class ConvexBackend(PolicyBackend):
         }
 
     def optimize(self, weights: Array) -> Solution:
+        """One conic solve at w (d,), its dual value the upper bound. Raises BackendError where the gap is too wide."""
         with self._lock:
             _, bound = self._solve(weights, self._price_of_optimum)
             policy = {name: np.array(variable.value) for name, variable in self._variables.items()}

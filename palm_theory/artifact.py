@@ -30,6 +30,8 @@ STAGING = ".portfolio."
 
 
 class StrictModel(BaseModel):
+    """A record whose unknown fields and non-finite numbers are refused."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 

@@ -36,7 +36,9 @@ class HasValues(Protocol):
     """Anything with the values of K policies: a Portfolio, or what a third party makes."""
 
     @property
-    def policy_values(self) -> Sequence[Value]: ...
+    def policy_values(self) -> Sequence[Value]:
+        """R_k and f_k of the K ≥ 1 policies, in order."""
+        ...
 
 
 class OptimalValueOracle:
@@ -82,7 +84,7 @@ class OptimalValueOracle:
         return value
 
     def record(self, solved: SolvedWeights, weights: Array) -> None:
-        """Ask at one weight and add the answer to ``solved``."""
+        """Ask at one weight (d,) and add the answer to ``solved``."""
         solved.add(weights, *self(weights))
 
 

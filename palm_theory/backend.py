@@ -192,7 +192,7 @@ def problem_fingerprint(backend: PolicyBackend) -> str:
 
 
 def seed_for(seed: int, weights: ArrayLike) -> int:
-    """A 63-bit seed that depends on ``seed`` and the weights alone, for a stochastic ``optimize``."""
+    """A 63-bit seed that depends on ``seed`` and the weights (d,) alone, for a stochastic ``optimize``."""
     data = f"{int(seed)}".encode() + np.ascontiguousarray(weights, dtype=np.float64).tobytes()
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big") >> 1
 
@@ -294,7 +294,7 @@ def check_value(backend: PolicyBackend, value: Any, where: str) -> None:
 
 
 def upper_bound_at(solution: Solution, weights: Array, oracle_error: OracleError | None) -> float | None:
-    """The least upper bound on J*_w that a solve proves: the solver's own, (J_w + δ₀)/(1−ε₀), or None."""
+    """The least upper bound on J*_w that a solve at w (d,) proves: the solver's own, (J_w + δ₀)/(1−ε₀), or None."""
     bounds = []
     if solution.upper_bound is not None:
         bounds.append(solution.upper_bound)

@@ -25,7 +25,7 @@ class OracleError(NamedTuple):
     delta: float = 0.0
 
     def validated(self) -> OracleError:
-        """Self, after checking ε₀ ∈ [0, 1) and δ₀ ∈ [0, ∞)."""
+        """Self, after checking ε₀ ∈ [0, 1) and δ₀ ∈ [0, ∞); raises InputError otherwise."""
         if not (0 <= self.epsilon < 1):
             raise InputError(f"the oracle's epsilon must lie in [0, 1), got {self.epsilon}")
         if not (math.isfinite(self.delta) and self.delta >= 0):
@@ -153,7 +153,10 @@ def theorem1_prime(
 
 
 def regularizer_reach(reward_max: float, regularizer_max: float | None, *, has_reference: bool) -> float:
-    """F of Theorem 1′: how large f can be at the policies the proof compares (same unit as the rewards)."""
+    """F of Theorem 1′: how large f can be at the policies the proof compares (same unit as the rewards).
+
+    Raises InputError where F is unbounded: f_max unknown and no policy with f = 0.
+    """
     if regularizer_max is None:
         if not has_reference:
             raise InputError("regularizer_max is unknown and no policy with f = 0 is available: F is unbounded")

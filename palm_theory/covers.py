@@ -46,7 +46,10 @@ def hybrid_cover(objectives: int, mu: float, alpha: float, *, max_points: int = 
 
 
 def hybrid_cover_blocks(objectives: int, mu: float, alpha: float, *, block: int = BLOCK) -> Iterator[Array]:
-    """The points of ``hybrid_cover`` in the same order, as arrays of at most ``block`` rows, in constant memory."""
+    """The points of ``hybrid_cover`` in the same order, as arrays (n, d) of n ≤ ``block`` rows, in constant memory.
+
+    Raises InputError where d, μ or α is out of range.
+    """
     d = validate_dimension(objectives)
     grid = HybridGrid(mu, alpha)
     values, levels = grid.values(), grid.levels

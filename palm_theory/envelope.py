@@ -132,13 +132,13 @@ def _distinct(weights: Array) -> Array:
 
 
 def distinct_policies(values: Array) -> np.ndarray:
-    """The lowest index of every distinct row of ``values``, increasing."""
+    """The lowest index of every distinct row of ``values`` (K, d), increasing."""
     _, first = np.unique(values, axis=0, return_index=True)
     return np.sort(first)
 
 
 def essential_policies(values: Array) -> np.ndarray:
-    """Indices, increasing, of policies that together have the same lower envelope, with the redundant ones dropped.
+    """Indices, increasing, of policies with vertex values (K, d) that keep the lower envelope; redundant ones go.
 
     A policy is redundant where it is strictly best nowhere: a duplicate, one that is never best, one that only ties
     (all to rounding). Of equal policies the lowest index stays. A policy's cell is spanned by the corner weights at

@@ -12,7 +12,7 @@ from palm_theory.simplex import Array
 class UpperHull:
     """U(w) = min{Σλ_k u_k : Σλ_k w_k = w, λ ≥ 0}, with u_k ≥ J* at w_k. J* is convex, so U(w) ≥ J*_w.
 
-    Starts from bounds at the d vertices of the simplex, so U is finite everywhere. Adding a point only lowers U.
+    Starts from bounds (d,) at the vertices of the simplex, so U is finite everywhere. Adding a point only lowers U.
     One linear program is kept and re-solved warm; its answer is then made feasible in exact form (below), so a
     solver's tolerance never turns into a bound that is too low.
     """

@@ -52,7 +52,7 @@ class HybridGrid:
         return abs(math.log(self.alpha) + self.top_exponent * math.log1p(self.mu)) <= TOP_TOLERANCE
 
     def values(self) -> Array:
-        """The L values, increasing, the first 0."""
+        """The L values, shape (L,), increasing, the first 0."""
         powers = self.alpha * np.exp(np.arange(self.levels - 1) * math.log1p(self.mu))
         if self.top_is_one:
             powers[-1] = 1.0

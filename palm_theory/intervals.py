@@ -19,7 +19,7 @@ def empirical_bernstein_halfwidth(stderr: Array, samples: int, value_range: floa
     independent values in an interval of length ``value_range`` whose estimated standard error is ``stderr``.
 
     √(2V·log(4/p)/N) + 7·range·log(4/p)/(3(N−1)) with V = N·stderr² the sample variance and p = ``failure``
-    (Maurer & Pontil 2009, Theorem 4, on both sides). Infinite for N = 1.
+    (Maurer & Pontil 2009, Theorem 4, on both sides). Shape as ``stderr``. Infinite for N = 1.
     """
     if samples < 2:
         return np.full(np.shape(stderr), math.inf)
@@ -28,12 +28,15 @@ def empirical_bernstein_halfwidth(stderr: Array, samples: int, value_range: floa
 
 
 def normal_halfwidth(stderr: Array, failure: float) -> Array:
-    """Half-width of the two-sided normal interval: an approximation for large samples, not a bound."""
+    """Half-width of the two-sided normal interval, shape as ``stderr``: an approximation for large N, not a bound."""
     return np.asarray(stderr) * -NormalDist().inv_cdf(failure / 2)
 
 
 def split_failure(confidence: float, intervals: int) -> float:
-    """The failure probability each of ``intervals`` may have so that all hold with ``confidence`` (Bonferroni)."""
+    """The failure probability each of ``intervals`` may have so that all hold with ``confidence`` (Bonferroni).
+
+    Raises InputError unless 0 < confidence < 1.
+    """
     if not 0 < confidence < 1:
         raise InputError(f"confidence must lie in (0, 1), got {confidence}")
     return (1 - confidence) / intervals

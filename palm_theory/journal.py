@@ -86,11 +86,11 @@ class Journal:
         self._lock.release()
 
     def find(self, weights: Array) -> Solution | None:
-        """The finished solve at exactly these weights, its policy a ``StoredPolicy``, or None."""
+        """The finished solve at exactly these weights (d,), its policy a ``StoredPolicy``, or None."""
         return self._found.get(weights.tobytes())
 
     def record(self, weights: Array, solution: Solution) -> Solution:
-        """Make one finished solve durable: first its policy's files, then its line.
+        """Make one finished solve at weights (d,) durable: first its policy's files, then its line.
 
         Returns it with its policy a ``StoredPolicy``: builds need little memory, and hold the same after a kill.
         """

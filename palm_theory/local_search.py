@@ -6,7 +6,7 @@ import numpy as np
 
 
 class RowWeightingSearch:
-    """Looks for covers of fewer and fewer columns of a boolean matrix meets[w, k], unit costs.
+    """Looks for covers of fewer and fewer columns of a boolean matrix meets[w, k], shape (n, N), unit costs.
 
     Rows can be added at any time. Deterministic for a seed and a sequence of calls.
     """
@@ -24,7 +24,7 @@ class RowWeightingSearch:
         self.add_rows(matrix)
 
     def add_rows(self, rows: np.ndarray) -> None:
-        """Demand that these rows be covered too."""
+        """Demand that these rows, (m, N), be covered too."""
         self._matrix = np.vstack([self._matrix, rows.astype(np.float64)])
         self._weights = np.concatenate([self._weights, np.ones(len(rows))])
         self._counts = self._matrix[:, self._chosen].sum(axis=1)
@@ -59,7 +59,7 @@ class RowWeightingSearch:
         return int(tied[self._age[tied].argmin()])
 
     def find(self, size: int, steps: int) -> np.ndarray | None:
-        """A cover of at most ``size`` columns, increasing indices, or None if ``steps`` moves find none."""
+        """A cover of at most ``size`` columns, increasing indices (k,), or None if ``steps`` moves find none."""
         while self._chosen.sum() > size:
             self._flip(self._cheapest_to_drop(), False)
         for _ in range(steps):

@@ -31,7 +31,10 @@ def worst_additive_gap(portfolio: Portfolio, backend: PolicyBackend) -> float:
 
 
 def sampled_gaps(portfolio: Portfolio, weights: ArrayLike, optimal_values: ArrayLike) -> tuple[float, float]:
-    """(max 1 − L/J*, max J* − L) over given weights (n, d) with J* (n,) there. Not a bound."""
+    """(max 1 − L/J*, max J* − L) over given weights (n, d) with J* (n,) there. Not a bound.
+
+    Raises InputError where the shapes differ or a weight is not on the simplex.
+    """
     rows = np.atleast_2d(validate_weights(weights, len(portfolio.objectives)))
     optimum = as_float_array(optimal_values, "optimal_values")
     if optimum.shape != (len(rows),):
@@ -66,7 +69,7 @@ def expected_utility(portfolio: Portfolio, *, samples: int = 10_000, seed: int =
 def hypervolume(portfolio: Portfolio, *, reference: ArrayLike | None = None) -> float:
     """The volume dominated by the reward vectors R_k above ``reference`` (d,), the origin by default (moocore).
 
-    The regulariser plays no part. Rewards are maximised.
+    The regulariser plays no part. Rewards are maximised. Raises InputError on a reference of another shape.
     """
     import moocore
 
@@ -80,14 +83,17 @@ def hypervolume(portfolio: Portfolio, *, reference: ArrayLike | None = None) -> 
 
 
 def additive_epsilon(portfolio: Portfolio, front: Portfolio | list[Value] | ArrayLike) -> float:
-    """The least c such that every point of ``front`` is dominated by some R_k + c·1 (Zitzler et al. 2003; moocore)."""
+    """The least c such that every point of ``front``, (n, d), is dominated by some R_k + c·1 (Zitzler et al. 2003)."""
     import moocore
 
     return float(moocore.epsilon_additive(portfolio.rewards, ref=_points(front, portfolio), maximise=True))
 
 
 def multiplicative_epsilon(portfolio: Portfolio, front: Portfolio | list[Value] | ArrayLike) -> float:
-    """The least c such that every point of ``front`` is dominated by some c·R_k; needs positive rewards (moocore)."""
+    """The least c such that every point of ``front``, (n, d), is dominated by some c·R_k (Zitzler et al. 2003).
+
+    Raises InputError unless all rewards are positive.
+    """
     import moocore
 
     points = _points(front, portfolio)

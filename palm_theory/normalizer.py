@@ -28,11 +28,11 @@ class Normalizer:
             raise InputError(f"a normaliser needs a finite scale other than 0 and a finite offset, got {self}")
 
     def apply(self, measurements: ArrayLike) -> Array:
-        """Rewards from measurements."""
+        """Rewards from measurements of any shape: scale·x + offset."""
         return self.scale * np.asarray(measurements, dtype=np.float64) + self.offset
 
     def invert(self, rewards: ArrayLike) -> Array:
-        """Measurements from rewards."""
+        """Measurements from rewards of any shape: (r − offset)/scale."""
         return (np.asarray(rewards, dtype=np.float64) - self.offset) / self.scale
 
     def to_dict(self) -> dict[str, Any]:

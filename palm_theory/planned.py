@@ -147,6 +147,7 @@ class Planned(Strategy):
         return plan.weights[: max(size, min(objectives, limit) if self.specialists else 1)]
 
     def construct(self, problem: Problem) -> Construction:
+        """Forecast, then solve what the forecast chose. Raises InputError where the backend has no surrogate."""
         if problem.surrogate is None:
             raise InputError("Planned needs a backend with a surrogate; use Adaptive, UniformGrid or RandomWeights")
         plan = self.forecast(problem.surrogate())

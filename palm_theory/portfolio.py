@@ -125,7 +125,7 @@ class Portfolio:
         seed: int = 0,
         solves: int = 0,
     ) -> Portfolio:
-        """A portfolio of (policy, value, weights solved for or None) from one backend."""
+        """A portfolio of (policy, value, weights (d,) solved for or None) from one backend."""
         members = tuple(
             Member(k, backend.label(policy) or f"p{k:02d}", policy, value, weights)
             for k, (policy, value, weights) in enumerate(policies)

@@ -13,6 +13,7 @@ class QuietHighs(highspy.Highs):
         self.setOptionValue("threads", 1)
 
     def enableCallbacks(self) -> None:
+        """HiGHS's own, after silencing it."""
         # The constructor's first act is this call, and it is what prints the banner.
         self.silent()
         super().enableCallbacks()

@@ -50,7 +50,7 @@ class SolvedWeights:
         return len(self.weights)
 
     def add(self, weights: Array, reached: float, upper: float) -> None:
-        """Record one solve: some policy has J_w = ``reached`` and J*_w ≤ ``upper`` (inf where no bound is known)."""
+        """Record one solve at w (d,): some policy has J_w = ``reached``, and J*_w ≤ ``upper`` (inf if not known)."""
         key = weight_keys(weights[None, :])[0]
         known = self._index.get(key)
         if known is not None:
@@ -96,7 +96,7 @@ class SolvedWeights:
         return self._cached.get(key, (0, math.inf))[1]
 
     def refresh_upper(self, key: bytes, weights: Array) -> float:
-        """The upper hull U(w) of all that is solved; inf before the simplex's vertices are."""
+        """The upper hull U(w) at one weight (d,) of all that is solved; inf before the simplex's vertices are."""
         version, bound = self._cached.get(key, (-1, math.inf))
         if version == len(self):
             return bound
@@ -109,7 +109,7 @@ class SolvedWeights:
 
 
 def without_rounding(upper: Array, lower: Array, rounding: Array) -> Array:
-    """U, but L where the two are equal to rounding: float64 noise is not a gap."""
+    """U, but L where the two are equal to rounding, all of shape (m,): float64 noise is not a gap."""
     return np.where(upper - lower <= rounding, np.minimum(upper, lower), upper)
 
 
@@ -121,7 +121,7 @@ class Target:
     delta: float = 0.0
 
     def violation(self, upper: Array, lower: Array) -> Array:
-        """(1−ε)U − δ − L: at most 0 where the target holds."""
+        """(1−ε)U − δ − L, all of shape (m,): at most 0 where the target holds."""
         return (1 - self.epsilon) * upper - self.delta - lower
 
 
@@ -132,6 +132,7 @@ class MultiplicativeGap:
     delta: float = 0.0
 
     def measure(self, upper: Array, lower: Array) -> Array:
+        """The gap at each of m corners from U and L there, each of shape (m,): 1 − (L+δ)/U, 0 or inf."""
         short = upper - self.delta - lower
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.where(upper == np.inf, np.inf, short / upper)
@@ -145,6 +146,7 @@ class AdditiveGap:
     epsilon: float = 0.0
 
     def measure(self, upper: Array, lower: Array) -> Array:
+        """The gap at each of m corners from U and L there, each of shape (m,): max(0, (1−ε)U − L)."""
         return np.maximum((1 - self.epsilon) * upper - lower, 0.0)
 
 
@@ -161,7 +163,7 @@ class Corner(NamedTuple):
 
 
 class CornerScan:
-    """The corner weights of one lower envelope, against a growing record of solved weights.
+    """The m corner weights of one lower envelope, of policies (K, d), against a growing record of solved weights.
 
     ``worst`` finds where a gap is largest by lazy re-evaluation: bounds at corners only fall as weights are solved, so
     a bound is refreshed only when its corner comes out on top.
@@ -205,7 +207,7 @@ class CornerScan:
         self.is_solved[:] = True
 
     def gaps(self, gap: MultiplicativeGap | AdditiveGap | Target) -> Array:
-        """The gap at every corner from the bounds at hand; values equal to rounding count as equal."""
+        """The gap at every corner, (m,), from the bounds at hand; values equal to rounding count as equal."""
         upper = without_rounding(self.upper, self.lower, self.rounding)
         return gap.violation(upper, self.lower) if isinstance(gap, Target) else gap.measure(upper, self.lower)
 

@@ -55,7 +55,7 @@ class Selection:
 
 
 class CoverGraph:
-    """Which candidate meets the requirement at which weight: a boolean matrix that grows row by row."""
+    """Which of N candidates, (N, d), meets the requirement at which weight: a boolean matrix that grows row by row."""
 
     def __init__(self, values: Array, required: Required) -> None:
         self.values = values
@@ -69,7 +69,10 @@ class CoverGraph:
         return np.array(self._rows, dtype=bool).reshape(-1, len(self.values))
 
     def add(self, weights: Array) -> np.ndarray:
-        """Add weights not seen before; returns their rows. Raises CertificateError where no candidate is enough."""
+        """Add weights (n, d) not seen before; returns their rows.
+
+        Raises CertificateError where no candidate is enough.
+        """
         fresh = {key: row for key, row in zip(weight_keys(weights), weights, strict=True) if key not in self._seen}
         if not fresh:
             return np.zeros((0, len(self.values)), dtype=bool)
@@ -142,7 +145,7 @@ def best_subset(values: Array, optimum: Callable[[Array], Array], size: int, *, 
     """At most ``size`` of N candidates with a small worst gap max_w 1 − L/J*, as indices, increasing.
 
     Bisection on ε over greedy covers: every step's subset is right for its ε, but a better one may exist. ``optimum``
-    maps weights (n, d) to J* (n,), or to what is to stand for it.
+    maps weights (n, d) to J* (n,), or to what is to stand for it. Raises InputError where size < 1.
     """
     if size < 1:
         raise InputError(f"size must be >= 1, got {size}")

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 def as_float_array(values: ArrayLike, name: str) -> Array:
-    """``values`` as a float64 array; raises InputError where they are ragged or not numbers."""
+    """``values`` as a float64 array of the same shape; raises InputError where they are ragged or not numbers."""
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -113,7 +113,8 @@ def sample_dirichlet(
 ) -> Array:
     """``n`` independent weights from Dirichlet(a); a = 1, the default, is uniform on Δ. Shape (n, d).
 
-    ``concentration`` is one a > 0 for all objectives or one per objective. Equal seeds give equal weights.
+    ``concentration`` is one a > 0 for all objectives or one per objective. Equal seeds give equal weights. Raises
+    InputError where d or n < 1 or a ≤ 0.
     """
     d = validate_dimension(objectives)
     n = _validate_count(n, "n")

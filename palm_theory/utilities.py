@@ -139,7 +139,10 @@ class PowerMean(Utility):
 
 
 def ces(elasticity: float, shares: tuple[float, ...] | None = None) -> PowerMean:
-    """Constant elasticity of substitution σ > 0: the power mean with p = 1 − 1/σ (σ = 1 is Cobb–Douglas)."""
+    """Constant elasticity of substitution σ > 0: the power mean with p = 1 − 1/σ (σ = 1 is Cobb–Douglas).
+
+    Raises InputError unless σ is finite and > 0.
+    """
     if not (math.isfinite(elasticity) and elasticity > 0):
         raise InputError(f"the elasticity of substitution must be finite and > 0, got {elasticity}")
     return PowerMean(1 - 1 / elasticity, shares)

@@ -22,7 +22,7 @@ def as_number(value: Any, name: str) -> float:
 
 
 def frozen_array(values: ArrayLike, name: str) -> Array:
-    """A read-only float64 copy of ``values``."""
+    """A read-only float64 copy of ``values``, same shape. Raises InputError where they are not numbers."""
     array = np.array(as_float_array(values, name))
     array.setflags(write=False)
     return array

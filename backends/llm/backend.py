@@ -152,7 +152,7 @@ class LLMBackend(PolicyBackend):
         return Solution(policy, value, status=Status.TRAINED)
 
     def training_job(self, weights: Array, warm_start: Path | None = None) -> TrainJob:
-        """The training run for ``weights``, where its files are and how it starts."""
+        """The training run for ``weights`` (d,), where its files are and how it starts."""
         w = validate_weights(weights, len(self.objectives))
         seed = seed_for(self.problem.seed, w) % TORCH_SEEDS
         run = {**self.problem.describe_policies(), "weights": w.tolist(), "warm_start": str(warm_start or "")}
@@ -168,7 +168,10 @@ class LLMBackend(PolicyBackend):
         return self.measure(policy).value()
 
     def measure(self, policy: LLMPolicy) -> Measured:
-        """Per-prompt measurements of a policy; kept on disk, so that asking again costs nothing."""
+        """Per-prompt measurements of a policy; kept on disk, so that asking again costs nothing.
+
+        Raises InputError where it is no LLM policy.
+        """
         if not isinstance(policy, LLMPolicy):
             raise InputError(f"an LLM policy is needed, got {type(policy).__name__}")
         if isinstance(policy, Reference) and policy.chat == self.problem.chat:

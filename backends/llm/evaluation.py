@@ -73,7 +73,7 @@ def _stderr(values: Array) -> Array:
 
 
 def paired_difference(first: Measured, second: Measured, weights: ArrayLike) -> tuple[float, float]:
-    """Estimate and standard error of J_w(π_1) − J_w(π_2), paired by prompt: the prompts' own difficulty cancels.
+    """Estimate and standard error of J_w(π_1) − J_w(π_2) at w (d,), paired by prompt: their own difficulty cancels.
 
     Raises InputError where the two were not measured on the same number of prompts.
     """

@@ -20,7 +20,7 @@ from palm_theory.value import Value
 
 
 def model_card(policy: Adapter, problem: Problem, weights: Array, value: Value) -> str:
-    """The README of one adapter: what it was trained for and what was measured, with standard errors."""
+    """The README of one adapter: what weights (d,) it was trained for and what was measured, with standard errors."""
     errors = value.rewards_stderr if value.rewards_stderr is not None else [0.0] * len(value.rewards)
     rows = [
         f"| {reward.name} | {w:.3f} | {r:.4f} ± {e:.4f} | "
@@ -60,7 +60,7 @@ def model_card(policy: Adapter, problem: Problem, weights: Array, value: Value) 
 
 
 def write_card(folder: Path, policy: Adapter, problem: Problem, weights: Array, value: Value) -> None:
-    """Put the model card beside the adapter."""
+    """Put the model card beside the adapter trained for weights (d,)."""
     write_atomically(folder / CARD_FILE, model_card(policy, problem, weights, value).encode())
 
 

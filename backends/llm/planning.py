@@ -21,7 +21,7 @@ WORTHLESS_BELOW = 4.0
 
 
 def empirical_bandit(problem: Problem, rewards: Array) -> BanditBackend:
-    """The surrogate of ``problem``: the bandit of the scored samples."""
+    """The surrogate of ``problem``: the bandit of the scored samples (prompts, samples, d)."""
     return BanditBackend.from_samples(
         rewards, beta=problem.beta, objectives=problem.objectives, reward_max=problem.reward_max
     )

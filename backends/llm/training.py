@@ -35,7 +35,7 @@ def train(
     warm_start: Path | None = None,
     samples: Path | None = None,
 ) -> None:
-    """Train to ``problem.training.steps`` updates, from the last checkpoint in ``folder`` if there is one, after
+    """Train for weights (d,) to ``problem.training.steps`` updates, from the last checkpoint in ``folder`` if any, after
     ``plan_steps`` on the planning samples in ``samples``.
 
     Leaves ``folder``/adapter (PEFT layout) and trained.json, written last, with the training log; checkpoints of a
@@ -77,7 +77,7 @@ def is_trained(folder: Path) -> bool:
 
 
 def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int, warm_start: Path | None = None) -> Any:
-    """The trainer of one policy, ready to run. The base model is the KL reference, warm start or not."""
+    """The trainer of one policy, for weights (d,), ready to run. The base model is the KL reference in any case."""
     import transformers
     from datasets import Dataset
     from transformers import PrinterCallback

@@ -22,7 +22,8 @@ def make_soup(
 
     c ≥ 0, Σc = 1, one an adapter; all adapters on one base model. Without ``rank`` the sum is exact and its rank is the
     sum of the ranks; with it, the best approximation of that rank (SVD) is kept, which vLLM's rank limit may ask for.
-    Averaging the A and B factors separately is not this sum, and is not offered.
+    Averaging the A and B factors separately is not this sum, and is not offered. Raises InputError where the
+    adapters do not go together.
     """
     check_coefficients([adapter.folder for adapter in adapters], coefficients)
     chat: Chat = adapters[0].chat

@@ -22,7 +22,10 @@ CARD_FILE = "README.md"
 
 
 def save_policy(policy: LLMPolicy, folder: Path) -> None:
-    """Write a policy into an existing folder: safetensors and JSON, nothing that runs on load."""
+    """Write a policy into an existing folder: safetensors and JSON, nothing that runs on load.
+
+    Raises InputError where it is no LLM policy.
+    """
     record: dict[str, Any] = {"chat": to_plain(policy.chat)}
     if isinstance(policy, Adapter):
         record |= {"kind": "adapter", "name": policy.name}

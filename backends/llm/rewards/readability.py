@@ -14,7 +14,7 @@ HARDEST = 18.0
 def grade_level(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
     """The automated readability index of each reply, cut to [0, 18]; an empty reply counts as 18.
 
-    textstat's other indices download a word list on first use; this one needs none.
+    textstat's other indices download a word list on first use; this one needs none. Raises InputError without textstat.
     """
     try:
         from textstat import textstat

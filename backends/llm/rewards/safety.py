@@ -10,7 +10,7 @@ from palm_theory.normalizer import Normalizer
 
 
 def profanity_probability(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
-    """Probability that each reply is profane, in [0, 1] (alt-profanity-check)."""
+    """Probability that each reply is profane, in [0, 1]. Raises InputError without alt-profanity-check."""
     try:
         from profanity_check import predict_prob
     except ImportError:
