@@ -6,8 +6,8 @@ what their examples print into the blocks that show it.
 A ``python`` block is executed, all of a page in one namespace and one temporary folder; an ``output`` or ``text`` block
 right after it holds exactly what it prints. A ``console`` block holds lines ``$ palm …``, each followed by exactly what
 it prints, or by nothing where the output is not shown. ``<!-- not run: why -->`` on the line before a block leaves it
-out. A ``bash`` block is run, without comparison, only where the line before it is ``<!-- run -->``. Other languages are
-not run.
+out. A ``bash`` block is run as a script, without comparison, where the line before it is ``<!-- run -->``; any other
+must say why it is not run. Other languages are not run.
 """
 
 from __future__ import annotations
@@ -94,6 +94,20 @@ def run_command(line: str, folder: Path) -> str:
     return clean(text)
 
 
+def run_script(script: str, folder: Path) -> None:
+    """Run a bash script in ``folder``; every command must succeed."""
+    palm = f'palm() {{ {shlex.join(PALM)} "$@"; }}\n'
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", palm + script],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+    )
+    assert result.returncode == 0, f"{script}\nexited with {result.returncode}: {result.stdout.decode()}"
+
+
 def clean(text: str) -> str:
     """Text without blanks at the ends of lines and blank lines at its ends."""
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
@@ -155,9 +169,7 @@ def run_page(path: Path, folder: Path) -> list[Outcome]:
                 printed = run_command(command, folder)
                 outcomes.append(Outcome(name, block.start + 1, shown or None, printed))
         elif block.language == "bash" and block.before == "<!-- run -->":
-            for line in block.text.splitlines():
-                if line.strip() and not line.startswith("#"):
-                    run_command(line, folder)
+            run_script(block.text, folder)
     return outcomes
 
 

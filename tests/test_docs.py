@@ -39,6 +39,14 @@ def test_examples_run_and_print_what_is_shown(name, tmp_path, monkeypatch):
             )
 
 
+@pytest.mark.parametrize("name", list(PAGES))
+def test_every_shell_block_is_run_or_says_why_not(name):
+    for block in blocks(PAGES[name].read_text("utf-8")):
+        if block.language in ("bash", "sh", "shell"):
+            marked = block.before == "<!-- run -->" or re.match(r"<!-- not run: \w.+ -->", block.before)
+            assert marked, f"{name}, line {block.start}: a shell block that is neither run nor says why not"
+
+
 def _headings(path: Path) -> set[str]:
     """The anchors that Python-Markdown's toc gives a page's headings."""
     text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
