@@ -66,7 +66,10 @@ class RemoteWorkers:
 
 
 def run_here(job: Job, threads: int, cwd: str, title: str) -> None:
-    """The task: run ``job`` on this machine, unless its result is there. ``title`` is for the executor's messages."""
+    """The task: run ``job`` on this machine, unless its result is there. ``title`` is for the executor's messages.
+
+    Raises InputError where the job's folder is not visible here, BackendError where the job fails.
+    """
     if not job.folder.is_dir():
         raise InputError(
             f"{job.folder} is not visible on {platform.node()}; the runs folder must be on a file system that all "

@@ -35,8 +35,8 @@ def train(
     warm_start: Path | None = None,
     samples: Path | None = None,
 ) -> None:
-    """Train for weights (d,) to ``problem.training.steps`` updates, from the last checkpoint in ``folder`` if any, after
-    ``plan_steps`` on the planning samples in ``samples``.
+    """Train for weights (d,) to ``problem.training.steps`` updates, from the last checkpoint in ``folder`` if any,
+    after ``plan_steps`` on the planning samples in ``samples``.
 
     Leaves ``folder``/adapter (PEFT layout) and trained.json, written last, with the training log; checkpoints of a
     finished run are deleted. ``warm_start`` is a PEFT folder whose adapter weights are the starting point; the

@@ -158,7 +158,10 @@ def run_claimed(job: Job, execute: Callable[[Child], None]) -> None:
 
 
 def run_in_child(job: Job, child: Child, environment: dict[str, str], retries: int, cwd: Path | None = None) -> None:
-    """Run a claimed job in a process of its own, again up to ``retries`` times where that dies."""
+    """Run a claimed job in a process of its own, again up to ``retries`` times where that dies.
+
+    Raises BackendError where it dies once more or was stopped, else the error that the job itself raised.
+    """
     payload = _pickled(job)
     for attempt in range(retries + 1):
         (job.folder / ERROR_FILE).unlink(missing_ok=True)
