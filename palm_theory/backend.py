@@ -138,8 +138,8 @@ class PolicyBackend(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not declare {Power.PAIRED_VALUES}")
 
     def paired_reference(self) -> Mapping[str, Sequence[Array]]:
-        """Paired values (N, d) of further policies beside which a portfolio has to stand, under words that describe them;
-        none by default. Only asked for where PAIRED_VALUES is declared."""
+        """Paired values (N, d) of further policies beside which a portfolio has to stand, under words that describe
+        them; none by default. Only asked for where PAIRED_VALUES is declared."""
         return {}
 
     @property
