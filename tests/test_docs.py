@@ -75,6 +75,17 @@ def test_internal_links_resolve(name):
             assert anchor in _headings(linked), f"{name}: {target}: no such heading, only {sorted(_headings(linked))}"
 
 
+def test_every_chapter_has_exercises_with_solutions():
+    for path in sorted((ROOT / "docs" / "theory").glob("*.md")):
+        if path.stem in ("index", "references"):
+            continue
+        text = path.read_text("utf-8")
+        grades = re.findall(r"^\*\*Exercise \d+\*\* \*\(([123])\)\*\.", text, flags=re.MULTILINE)
+        assert len(grades) >= 4, f"{path.name} has {len(grades)} exercises"
+        assert len(grades) == text.count("**Exercise ") == text.count('??? success "Solution"'), path.name
+        assert grades == sorted(grades), f"{path.name}: harder exercises come later"
+
+
 def test_claims_name_functions_and_tests_that_exist():
     page = PAGES["docs/claims.md"].read_text("utf-8")
     named = re.findall(r"`(tests/test_\w+\.py)::(test_\w+)`", page)
