@@ -32,7 +32,7 @@ MAX_GRADIENT = 1.0
 def take_plan_steps(
     problem: Problem, weights: Array, samples: Path, prompts: list[Tokens], model: Any, pad: int, seed: int
 ) -> list[float]:
-    """Take ``problem.training.plan_steps`` steps on the adapter in ``model``; returns the loss of each, the mean
+    """Take ``problem.training.plan_steps`` steps for w (d,) on the adapter in ``model``; returns the loss of each, the mean
     cross-entropy over its prompts, in nats.
 
     A step sees ``prompts_per_step`` planning prompts with ``generations`` of their answers each. ``prompts`` are the
