@@ -32,8 +32,8 @@ MAX_GRADIENT = 1.0
 def take_plan_steps(
     problem: Problem, weights: Array, samples: Path, prompts: list[Tokens], model: Any, pad: int, seed: int
 ) -> list[float]:
-    """Take ``problem.training.plan_steps`` steps for w (d,) on the adapter in ``model``; returns the loss of each, the mean
-    cross-entropy over its prompts, in nats.
+    """Take ``problem.training.plan_steps`` steps for w (d,) on the adapter in ``model``; returns the loss of each, the
+    mean cross-entropy over its prompts, in nats.
 
     A step sees ``prompts_per_step`` planning prompts with ``generations`` of their answers each. ``prompts`` are the
     planning prompts in tokens; ``samples`` is the folder that planning left.
