@@ -85,7 +85,7 @@ class Candidate:
         text: str | None = None,
         prompt: str | None = None,
     ) -> Candidate:
-        """A candidate from raw measurements (d,), by a portfolio's ``normalizers``."""
+        """A candidate from raw measurements (d,), by a portfolio's ``normalizers``. Refuses another shape."""
         values = as_float_array(measurements, "measurements")
         if values.shape != (len(normalizers),):
             raise InputError(f"{name!r} needs {len(normalizers)} measurements, one an objective, got {values.shape}")
@@ -212,7 +212,7 @@ class Elicitation:
         return found
 
     def scores(self, belief: Posterior, pairs: Sequence[tuple[int, int]]) -> Array:
-        """How much each question is expected to lower the expected regret, (len(pairs), 2).
+        """How much each question is expected to lower the expected regret, shape (len(pairs), 2).
 
         First column: the expected reduction, Σ_y P(y)·L(E[w|y]) − L(E[w]) ≥ 0 (the value of information of decision
         theory; E[L(w)] does not change in expectation). It sees one answer ahead, and is 0 where no single one would

@@ -109,14 +109,14 @@ class ChoiceModel:
 
 
 def logistic(x: ArrayLike) -> Array:
-    """σ(x) = 1/(1 + e^{−x}), without overflow."""
+    """σ(x) = 1/(1 + e^{−x}) elementwise, without overflow."""
     x = np.asarray(x, dtype=np.float64)
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
 def log_logistic(x: Array) -> Array:
-    """log σ(x), without overflow."""
+    """log σ(x) elementwise, without overflow."""
     return np.minimum(x, 0.0) - np.log1p(np.exp(-np.abs(x)))
 
 
@@ -181,7 +181,7 @@ class Data:
 
 
 def mode(data: Data) -> Array:
-    """The maximum of log p over Δ, in its interior, by Newton's method with a line search.
+    """The maximum (d,) of log p over Δ, in its interior, by Newton's method with a line search.
 
     Sharp choices are approached from blunt ones: a warm start for each temperature on the way down. Raises
     CertificateError where Newton's method does not converge.
@@ -246,6 +246,7 @@ class Posterior:
 
     @property
     def effective_samples(self) -> float:
+        """1/Σp² of the sample's masses p, between 1 and their number: how many equal ones they amount to."""
         return float(1.0 / np.sum(self.masses**2))
 
     @property
@@ -261,7 +262,10 @@ class Posterior:
         return centred.T @ (centred * self.masses[:, None])
 
     def interval(self, level: float = 0.9) -> Array:
-        """Equal-tailed credible intervals, (d, 2), each coordinate's own: a level of the model, not of coverage."""
+        """Equal-tailed credible intervals, (d, 2), each coordinate's own: a level of the model, not of coverage.
+
+        Raises InputError unless 0 < level < 1.
+        """
         if not 0 < level < 1:
             raise InputError(f"the level must lie in (0, 1), got {level!r}")
         tail = (1.0 - level) / 2.0

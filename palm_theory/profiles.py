@@ -154,7 +154,10 @@ class Profiles:
             return [row[0] for row in database.execute("SELECT user FROM profiles ORDER BY user")]
 
     def put(self, user: str, weights: ArrayLike | Mapping[str, float], result: dict[str, Any] | None = None) -> None:
-        """Store the user's weights, and the elicitation's ``result`` behind them. Comparisons stay as they are."""
+        """Store the user's weights (d,), and the elicitation's ``result`` behind them. Comparisons stay as they are.
+
+        Raises InputError where the weights are not one point of the simplex.
+        """
         subject = self._required()
         if isinstance(weights, Mapping):
             vector = named_weights(weights, subject.objectives)

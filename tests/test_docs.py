@@ -77,7 +77,7 @@ def test_internal_links_resolve(name):
 
 def test_every_chapter_has_exercises_with_solutions():
     for path in sorted((ROOT / "docs" / "theory").glob("*.md")):
-        if path.stem in ("index", "references"):
+        if path.stem in ("index", "references", "elicitation"):
             continue
         text = path.read_text("utf-8")
         grades = re.findall(r"^\*\*Exercise \d+\*\* \*\(([123])\)\*\.", text, flags=re.MULTILINE)

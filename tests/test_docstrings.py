@@ -21,7 +21,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 ARRAY = re.compile(r"\b(Array|ArrayLike|NDArray|ndarray|WeightsLike)\b")
 # "(n, d)", "(K,)", "shape as given", "all of shape ...": how docstrings here give a shape.
 SHAPE = re.compile(r"\([^()\s]{1,8},(?: [^()]{1,20})?\)|[Ss]hape|[Ee]lementwise|last axis|vector|scalar|each row")
-RAISES = re.compile(r"[Rr]aises|[Ee]rror|refuse")
+RAISES = re.compile(r"[Rr]aises|[Ee]rror|[Rr]efuse")
 
 
 @dataclass(frozen=True)
