@@ -70,12 +70,15 @@ class FiniteReference(Reference):
         self._confidence = confidence
 
     def optimum(self, weights: Array) -> Array:
+        """J* at weights (n, d), shape (n,)."""
         return lower_envelope(self._stacked, weights).best
 
     def audit(self, values: Sequence[Value]) -> Certificate:
+        """The certificate of a portfolio against this reference."""
         return audit(values, reference=self._values, reward_max=self._reward_max, confidence=self._confidence)
 
     def knowledge(self) -> dict[str, Any]:
+        """What the page is told of J*."""
         data: dict[str, Any] = {"type": "finite", "values": np.unique(self._stacked, axis=0).tolist()}
         if any(value.is_estimate for value in [*self._values, *self._portfolio]):
             limits = confidence_limits(self._portfolio, self._values, self._confidence, self._reward_max)
@@ -115,15 +118,18 @@ class BackendReference(Reference):
             oracle.record(self._solved, row)
 
     def optimum(self, weights: Array) -> Array:
+        """J* at weights (n, d), shape (n,)."""
         if Power.OPTIMAL_VALUE not in self._backend.powers:
             return lower_envelope(self._portfolio, weights).best
         oracle = OptimalValueOracle(self._backend)
         return np.array([oracle(row)[1] for row in weights])
 
     def audit(self, values: Sequence[Value]) -> Certificate:
+        """The certificate of a portfolio against this reference."""
         return audit(values, self._backend, solved=self._solved)
 
     def knowledge(self) -> dict[str, Any]:
+        """What the page is told of J*."""
         weights, upper = np.stack(self._solved.weights), np.array(self._solved.upper)
         known = np.flatnonzero(np.isfinite(upper))
         if len(self._solved.unbounded_vertices()):
