@@ -9,6 +9,7 @@ from rich.console import Console
 
 from palm_theory.cli_build import build_app, compare_app
 from palm_theory.cli_llm import build_llm, chat_command, export_command
+from palm_theory.cli_points import points_command
 from palm_theory.cli_portfolio import audit_command, conformance_command, select_command, show_command
 from palm_theory.cli_theory import bounds_command, cover_command
 from palm_theory.errors import PalmError
@@ -22,6 +23,8 @@ Examples
   palm build table scores.csv --objective quality --minimize latency --epsilon 0.01 --out portfolio
   palm select portfolio --weights quality=0.7,latency=0.3
   palm audit portfolio --epsilon 0.02
+  palm build knapsack instance.dat --epsilon 0 --out kp
+  palm points kp --against published.txt
   palm build llm --preset tiny --out runs/llm/portfolio
 \b
 Exit codes
@@ -47,6 +50,7 @@ app.command("audit")(audit_command)
 app.command("select")(select_command)
 app.add_typer(compare_app, name="compare")
 app.command("show")(show_command)
+app.command("points")(points_command)
 app.command("conformance")(conformance_command)
 app.command("chat")(chat_command)
 app.command("export")(export_command)
