@@ -267,7 +267,7 @@ class LinearBackend(DeclaredBackend):
         multipliers = np.array(solution.row_dual)
         reduced = -scale * gains - program.matrix.T @ multipliers
         bound = -(
-            _least(multipliers, row_lower, row_upper, np.abs(program.matrix) @ np.abs(point))
+            _least(multipliers, row_lower, row_upper, abs(program.matrix) @ np.abs(point))
             + _least(reduced, lower, upper, np.abs(point))
         )
         return _Optimum(point, max(bound / scale, float(gains @ point)), reduced, multipliers)
@@ -289,7 +289,7 @@ def _minimization(
     for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
         solver.setOptionValue(option, SOLVER_TOLERANCE)
     model = highspy.HighsModel()
-    lp = model.lp_
+    lp: Any = model.lp_
     lp.num_row_, lp.num_col_ = program.matrix.shape
     lp.col_cost_ = costs
     lp.col_lower_, lp.col_upper_ = (np.clip(bound, -infinity, infinity) for bound in columns)

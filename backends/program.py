@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -18,14 +19,14 @@ class LinearProgram:
     """Optimise each of the d objectives C·x + c₀ over row_lower ≤ A·x ≤ row_upper and lower ≤ x ≤ upper.
 
     ``costs`` is C, shape (d, n), in the units and orientation of the source; ``constants`` c₀, (d,); ``minimize``
-    says for each objective whether it is minimised; ``matrix`` is A, sparse, (m, n); bounds may be infinite;
+    says for each objective whether it is minimised; ``matrix`` is A, a SciPy csr_matrix (m, n); bounds may be infinite;
     ``integer`` (n,) marks the integer variables. Raises InputError where shapes disagree, a coefficient is not
     finite, or a lower bound exceeds its upper bound.
     """
 
     costs: Array
     minimize: tuple[bool, ...]
-    matrix: sparse.csr_matrix
+    matrix: Any
     row_lower: Array
     row_upper: Array
     lower: Array

@@ -69,6 +69,9 @@ def test_a_published_knapsack_has_the_extreme_points_of_brute_force(tmp_path: Pa
     values, weights = np.array(numbers).reshape(3, 10), np.array([57, 898, 148, 63, 78, 964, 246, 662, 386, 27])
     packings = np.array(list(itertools.product((0, 1), repeat=10)))
     feasible = np.unique((packings @ values.T)[packings @ weights <= 2137], axis=0)
+    feasible = feasible[
+        [not np.any(np.all(feasible >= row, axis=1) & np.any(feasible > row, axis=1)) for row in feasible]
+    ]
     expected = [row for k, row in enumerate(feasible) if is_vertex(k, feasible)]
     np.testing.assert_array_equal(found_points(backend), expected)
 
