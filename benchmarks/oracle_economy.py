@@ -29,7 +29,7 @@ SUBSET_SECONDS = 20.0
 GRID_DIMENSIONS = 3
 LAZY_DIMENSIONS = 4
 """PALM's whole grid is solved and audited up to the first d, its lazy search and the smallest subsets are made up to
-the second: at d = 4 the grid has 2,916 weights, and an envelope of so many policies hundreds of thousands of corners."""
+the second: at d = 4 the grid has 2,916 weights, and an envelope of so many policies far too many corners to audit."""
 
 GPI_DIMENSIONS = 3
 EXACT_PEER = ("deep-sea-treasure", "resource-gathering", "random-mdp-2", "random-mdp-3", "lp-", "3kp", "fruit-tree")
