@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python -m benchmarks.trained_gym [fruit-tree | resource-gathering] ...
 
 GymBackend(mode="train") trains one policy for each of a few weights; GymBackend(mode="exact") enumerates the same
-environment and knows J*. Printed for each weight: J_w of the trained policy with its 95% interval (normal, over evaluation
-episodes), and J*_w; for the portfolio: the exact worst gaps of the measured means, and the certificate that the trained
-backend can give by itself. Writes results/trained_gym.json. A few minutes of CPU.
+environment and knows J*. Printed for each weight: J_w of the trained policy with its 95% interval (normal, over
+evaluation episodes), and J*_w; for the portfolio: the exact worst gap of the measured means, and the certificate that
+the trained backend can give by itself. Writes results/trained_gym.json. A few minutes of CPU.
 """
 
 from __future__ import annotations
