@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends.bandit import BanditBackend
+from backends.convex import ConvexBackend
 from backends.gym import GymBackend
 from backends.knapsack import KnapsackBackend
-from backends.linear import LinearBackend
 from backends.mdp import MDPBackend
-from backends.program import linear_program
 from palm_theory.backend import PolicyBackend
 
 
@@ -56,11 +55,14 @@ def knapsack(items: int, seed: int = 0) -> KnapsackBackend:
     return KnapsackBackend(values, weights, int(np.ceil(weights.sum() / 2)))
 
 
-def random_program(objectives: int) -> LinearBackend:
+def linear_program(objectives: int) -> ConvexBackend:
     """max C·x, A·x ≤ 1, x ≥ 0 with 12 variables and 8 rows, C and A uniform on [0, 1], seed 0."""
+    import cvxpy as cp
+
     rng = np.random.default_rng(0)
     rows, costs = rng.uniform(size=(8, 12)), rng.uniform(size=(objectives, 12))
-    return LinearBackend(linear_program(costs, rows, np.full(8, -np.inf), np.ones(8)))
+    x = cp.Variable(12, nonneg=True, name="x")
+    return ConvexBackend([cost @ x for cost in costs], [rows @ x <= 1])
 
 
 def _all() -> list[Instance]:
@@ -76,7 +78,7 @@ def _all() -> list[Instance]:
     for n in (20, 40):
         found.append(Instance(f"3kp{n}", 3, True, lambda n=n: knapsack(n)))
     for d in (2, 3, 4):
-        found.append(Instance(f"lp-{d}", d, True, lambda d=d: random_program(d)))
+        found.append(Instance(f"lp-{d}", d, True, lambda d=d: linear_program(d)))
     return found
 
 
