@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
-from palm_theory.backend import PolicyBackend, Power, Solution
-from palm_theory.bounds import EXACT, OracleError, non_negative
+from palm_theory.backend import Power, Solution
+from palm_theory.bounds import EXACT, non_negative
+from palm_theory.declared import Declarations, DeclaredBackend
 from palm_theory.errors import InputError
 from palm_theory.simplex import Array, as_float_array
 from palm_theory.storage import array_digest
@@ -92,7 +93,7 @@ def kl_divergence(policy: Array, log_reference: Array) -> Array:
     return xlogy(policy, policy).sum(axis=-1) - cross.sum(axis=-1)
 
 
-class BanditBackend(PolicyBackend):
+class BanditBackend(DeclaredBackend):
     """maximise E_x[Σ_a π(a|x)⟨w, r(x,a)⟩] − β·E_x KL(π(·|x)‖π_ref(·|x)) over all π.
 
     For β > 0, π*_w(a|x) ∝ π_ref(a|x)·exp(⟨w, r(x,a)⟩/β) and J*_w = β·E_x log E_{a∼π_ref} exp(⟨w, r⟩/β) (Theorem 2,
@@ -121,7 +122,7 @@ class BanditBackend(PolicyBackend):
         objectives: Sequence[str] | None = None,
         reward_max: float | None = None,
     ) -> None:
-        self._rewards, self._reward_max = checked_rewards(rewards, "X, A, d", reward_max)
+        self._rewards, largest = checked_rewards(rewards, "X, A, d", reward_max)
         contexts, actions, d = self._rewards.shape
         self._beta = non_negative(beta, "beta")
         if reference is None:
@@ -131,7 +132,15 @@ class BanditBackend(PolicyBackend):
         self._reference = checked_distribution(reference, (contexts, actions), "reference")
         self._contexts = checked_distribution(context_probabilities, (contexts,), "context_probabilities")
         self._log_reference = log_probabilities(self._reference)
-        self._objectives = default_objectives(objectives, d)
+        # β·E_x max_a log 1/π_ref(a|x) over the reference's support is the most any policy can pay.
+        worst = np.where(self._reference > 0, -self._log_reference, 0.0).max(axis=1)
+        self.declared = Declarations(
+            objectives=default_objectives(objectives, d),
+            reward_max=largest,
+            regularizer_max=float(self._beta * (self._contexts @ worst)),
+            oracle_error=EXACT,
+            has_reference=True,
+        )
 
     @classmethod
     def from_samples(
@@ -150,33 +159,9 @@ class BanditBackend(PolicyBackend):
         return cls(scores, beta=beta, objectives=objectives, reward_max=reward_max)
 
     @property
-    def objectives(self) -> tuple[str, ...]:
-        return self._objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self._reward_max
-
-    @property
-    def regularizer_max(self) -> float:
-        """β·E_x max_a log 1/π_ref(a|x) over the reference's support: the most any policy can pay."""
-        if self._beta == 0:
-            return 0.0
-        worst = np.where(self._reference > 0, -self._log_reference, 0.0).max(axis=1)
-        return float(self._beta * (self._contexts @ worst))
-
-    @property
     def beta(self) -> float:
         """β, the price of one nat of KL."""
         return self._beta
-
-    @property
-    def oracle_error(self) -> OracleError:
-        return EXACT
-
-    @property
-    def has_reference(self) -> bool:
-        return True
 
     @property
     def powers(self) -> frozenset[Power]:

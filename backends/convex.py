@@ -11,8 +11,9 @@ import numpy as np
 
 from backends.bandit import default_objectives
 from backends.conic_bound import dual_lower_bound
-from palm_theory.backend import PolicyBackend, Solution, Status
+from palm_theory.backend import Solution, Status
 from palm_theory.bounds import OracleError, positive
+from palm_theory.declared import Declarations, DeclaredBackend
 from palm_theory.errors import BackendError, InputError
 from palm_theory.normalizer import IDENTITY, Normalizer
 from palm_theory.quiet_highs import QuietHighs
@@ -42,7 +43,7 @@ EXPLANATIONS = {
 }
 
 
-class ConvexBackend(PolicyBackend):
+class ConvexBackend(DeclaredBackend):
     """maximise ⟨w, R(x)⟩ − f(x) over the points x that satisfy ``constraints``.
 
     Parameters
@@ -89,8 +90,8 @@ class ConvexBackend(PolicyBackend):
         self._rewards: list[Any] = [_scalar(expression, f"reward {i}") for i, expression in enumerate(rewards)]
         if not self._rewards:
             raise InputError("rewards must hold one or more expressions")
-        self._objectives = default_objectives(objectives, len(self._rewards))
-        for name, expression in zip(self._objectives, self._rewards, strict=True):
+        self._names = default_objectives(objectives, len(self._rewards))
+        for name, expression in zip(self._names, self._rewards, strict=True):
             if not expression.is_concave():
                 raise InputError(f"reward {name!r} is not concave by cvxpy's rules: {expression}")
         self._regularizer: Any = None if regularizer is None else _scalar(regularizer, "the regulariser")
@@ -116,17 +117,22 @@ class ConvexBackend(PolicyBackend):
 
         lows = self._lowest(reward_min)
         highs = self._highest() if reward_max is None else None
-        self._normalizers = tuple(IDENTITY if low >= 0 else Normalizer(1.0, -low) for low in lows)
-        if reward_max is None:
-            assert highs is not None
-            tops = [normalizer.offset + high for normalizer, high in zip(self._normalizers, highs, strict=True)]
-            self._reward_max = max(tops) * (1 + HEADROOM) or 1.0
-        else:
-            self._reward_max = positive(reward_max, "reward_max")
+        normalizers = tuple(IDENTITY if low >= 0 else Normalizer(1.0, -low) for low in lows)
+        if highs is not None:
+            tops = [normalizer.offset + high for normalizer, high in zip(normalizers, highs, strict=True)]
+            reward_max = max(tops) * (1 + HEADROOM) or 1.0
+        limit = positive(reward_max, "reward_max")
         if self._regularizer is None:
             regularizer_max, has_reference = 0.0, True
-        self._regularizer_max = None if regularizer_max is None else float(regularizer_max)
-        self._has_reference = bool(has_reference) or self._regularizer_max == 0
+        self.declared = Declarations(
+            objectives=self._names,
+            reward_max=limit,
+            regularizer_max=None if regularizer_max is None else float(regularizer_max),
+            # Checked on every solve.
+            oracle_error=OracleError(0.0, self._tolerance * limit),
+            has_reference=bool(has_reference) or regularizer_max == 0,
+            normalizers=normalizers,
+        )
 
     @property
     def _price_of_optimum(self) -> float:
@@ -155,11 +161,11 @@ class ConvexBackend(PolicyBackend):
             return 0.0
         if not expression.is_affine():
             raise InputError(
-                f"the least value of reward {self._objectives[i]!r} over the feasible set is not a convex problem; "
+                f"the least value of reward {self._names[i]!r} over the feasible set is not a convex problem; "
                 "give reward_min"
             )
         problem = cp.Problem(cp.Maximize(-expression), self._problem.constraints)
-        value, bound = _solve_once(problem, self._solver, self._objectives[i])
+        value, bound = _solve_once(problem, self._solver, self._names[i])
         # A least reward of zero to rounding is zero: a shift of 1e-9 would only be noise in the stored result.
         low = -bound
         scale = max(abs(value), abs(low), float(np.abs(expression.value or 0.0)))
@@ -171,31 +177,6 @@ class ConvexBackend(PolicyBackend):
             _, bound = self._solve(np.eye(len(self._rewards))[i], 0.0)
             highs.append(bound)
         return highs
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        return self._objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self._reward_max
-
-    @property
-    def regularizer_max(self) -> float | None:
-        return self._regularizer_max
-
-    @property
-    def has_reference(self) -> bool:
-        return self._has_reference
-
-    @property
-    def oracle_error(self) -> OracleError:
-        """(0, tolerance·R_max), checked on every solve."""
-        return OracleError(0.0, self._tolerance * self._reward_max)
-
-    @property
-    def normalizers(self) -> tuple[Normalizer, ...]:
-        return self._normalizers
 
     @property
     def problem(self) -> cp.Problem:
@@ -226,9 +207,9 @@ class ConvexBackend(PolicyBackend):
             _, bound = self._solve(weights, self._price_of_optimum)
             policy = {name: np.array(variable.value) for name, variable in self._variables.items()}
             value = self._value()
-        upper = bound + float(weights @ [normalizer.offset for normalizer in self._normalizers])
+        upper = bound + float(weights @ [normalizer.offset for normalizer in self.normalizers])
         reached = value.scalarize(weights)
-        if upper - reached > self._tolerance * self._reward_max:
+        if upper - reached > self._tolerance * self.reward_max:
             raise BackendError(
                 f"{self._solver} proves J* <= {upper} but reaches {reached}: a gap of more than "
                 f"{self._tolerance}·R_max; rescale the problem, or raise tolerance"
@@ -255,9 +236,9 @@ class ConvexBackend(PolicyBackend):
 
     def _value(self) -> Value:
         raw = np.array([float(expression.value) for expression in self._rewards])
-        rewards = np.array([float(n.apply(value)) for n, value in zip(self._normalizers, raw, strict=True)])
-        slack = self._tolerance * self._reward_max
-        near = np.clip(rewards, 0.0, self._reward_max)
+        rewards = np.array([float(n.apply(value)) for n, value in zip(self.normalizers, raw, strict=True)])
+        slack = self._tolerance * self.reward_max
+        near = np.clip(rewards, 0.0, self.reward_max)
         rewards = np.where(np.abs(near - rewards) <= slack, near, rewards)
         regularizer = 0.0 if self._regularizer is None else float(self._regularizer.value)
         return Value(rewards, 0.0 if -slack <= regularizer < 0 else regularizer)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from backends.bandit import default_objectives
-from palm_theory.backend import PolicyBackend, Power, Solution
-from palm_theory.bounds import EXACT, OracleError
+from palm_theory.backend import Power, Solution
+from palm_theory.bounds import EXACT
+from palm_theory.declared import Declarations, DeclaredBackend
 from palm_theory.errors import InputError
 from palm_theory.normalizer import IDENTITY, Normalizer
 from palm_theory.simplex import Array
@@ -27,7 +30,7 @@ MATCHING_BITS = 40
 """Edge scores are rounded to this many bits of the largest for matchings: on integers networkx proves its optimum."""
 
 
-class GraphBackend(PolicyBackend):
+class GraphBackend(DeclaredBackend):
     """maximise Σ_{e∈S} ⟨w, r(e)⟩ over the sets S of edges that a task allows.
 
     Parameters
@@ -82,14 +85,36 @@ class GraphBackend(PolicyBackend):
         assert attribute is not None
         measured = _edge_vectors(self._graph, attribute)
         names = objectives if objectives is not None or isinstance(attribute, str) else list(attribute)
-        self._objectives = default_objectives(names, measured.shape[1])
+        objective_names = default_objectives(names, measured.shape[1])
         self._scores = frozen_array(-measured if self._minimizes else measured, "edge scores")
         self._source, self._target = source, target
         self._acyclic = False
-        self._check_task()
-        self._set_ranges(cost_max)
+        self._check_task(objective_names)
+        self.declared = self._declarations(objective_names, cost_max)
 
-    def _check_task(self) -> None:
+    @classmethod
+    def assignment(cls, costs: ArrayLike, *, objectives: Sequence[str] | None = None) -> GraphBackend:
+        """The assignment problem of ``costs`` (d, n, m): costs[k, i, j] of giving task j to agent i."""
+        import networkx as nx
+
+        table = np.asarray(costs, dtype=np.float64)
+        if table.ndim != 3 or 0 in table.shape:
+            raise InputError(f"costs must have shape (d, n, m) with no empty axis, got {table.shape}")
+        graph = nx.Graph()
+        _, agents, tasks = table.shape
+        for i in range(agents):
+            for j in range(tasks):
+                graph.add_edge(("agent", i), ("task", j), costs=table[:, i, j])
+        return cls(graph, "assignment", costs="costs", objectives=objectives)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> GraphBackend:
+        """The assignment problem of a file; see ``backends.files.read_assignment`` for the formats."""
+        from backends.files import read_assignment
+
+        return cls.assignment(read_assignment(path))
+
+    def _check_task(self, objectives: Sequence[str]) -> None:
         import networkx as nx
 
         graph, task = self._graph, self._task
@@ -108,7 +133,7 @@ class GraphBackend(PolicyBackend):
                 edge, i = (int(k) for k in np.argwhere(self._scores > 0)[0])
                 kind = "negative cost" if self._minimizes else "positive reward"
                 raise InputError(
-                    f"edge {self._edges[edge]!r} has a {kind} in objective {self._objectives[i]!r}, and the graph has "
+                    f"edge {self._edges[edge]!r} has a {kind} in objective {objectives[i]!r}, and the graph has "
                     "cycles: the best simple path is NP-hard to find; use costs >= 0 or an acyclic graph"
                 )
         elif task == "spanning-tree" and not nx.is_connected(graph):
@@ -137,8 +162,8 @@ class GraphBackend(PolicyBackend):
             a, b = (u, v) if u in row else (v, u)
             self._cells[row[a], column[b]] = k
 
-    def _set_ranges(self, cost_max: Sequence[float] | None) -> None:
-        d = len(self._objectives)
+    def _declarations(self, objectives: tuple[str, ...], cost_max: Sequence[float] | None) -> Declarations:
+        d = len(objectives)
         highs = [self._total(self._best(self._scores[:, i]))[i] for i in range(d)]
         lows = [self._lowest(i) for i in range(d)]
         if cost_max is not None:
@@ -148,13 +173,16 @@ class GraphBackend(PolicyBackend):
             lows = [-float(cost) for cost in given]
             for i in range(d):
                 if lows[i] > highs[i]:
-                    raise InputError(f"cost_max {-lows[i]} of {self._objectives[i]!r} is below the least cost")
+                    raise InputError(f"cost_max {-lows[i]} of {objectives[i]!r} is below the least cost")
         sign = -1.0 if self._minimizes else 1.0
-        self._normalizers = tuple(
-            Normalizer(sign, -low + 0.0) if self._minimizes or low < 0 else IDENTITY for low in lows
+        normalizers = tuple(Normalizer(sign, -low + 0.0) if self._minimizes or low < 0 else IDENTITY for low in lows)
+        tops = [normalizer.offset + high for normalizer, high in zip(normalizers, highs, strict=True)]
+        return Declarations(
+            objectives=objectives,
+            reward_max=max(tops) if max(tops) > 0 else 1.0,
+            oracle_error=EXACT,
+            normalizers=normalizers,
         )
-        tops = [normalizer.offset + high for normalizer, high in zip(self._normalizers, highs, strict=True)]
-        self._reward_max = max(tops) if max(tops) > 0 else 1.0
 
     def _lowest(self, i: int) -> float:
         """The least total score i of any policy, or a lower bound on it where that is NP-hard."""
@@ -165,28 +193,8 @@ class GraphBackend(PolicyBackend):
         return float(self._total(self._best(-self._scores[:, i]))[i])
 
     @property
-    def objectives(self) -> tuple[str, ...]:
-        return self._objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self._reward_max
-
-    @property
-    def regularizer_max(self) -> float:
-        return 0.0
-
-    @property
-    def oracle_error(self) -> OracleError:
-        return EXACT
-
-    @property
     def powers(self) -> frozenset[Power]:
         return frozenset({Power.OPTIMAL_VALUE})
-
-    @property
-    def normalizers(self) -> tuple[Normalizer, ...]:
-        return self._normalizers
 
     def describe(self) -> Mapping[str, Any]:
         nodes = [repr(node) for node in self._graph]
@@ -228,8 +236,8 @@ class GraphBackend(PolicyBackend):
         return self._scores[list(policy)].sum(axis=0)
 
     def _value(self, policy: Sequence[int]) -> Value:
-        offsets = np.array([normalizer.offset for normalizer in self._normalizers])
-        return Value(np.clip(self._total(policy) + offsets, 0.0, self._reward_max))
+        offsets = np.array([normalizer.offset for normalizer in self.normalizers])
+        return Value(np.clip(self._total(policy) + offsets, 0.0, self.reward_max))
 
     def _best(self, scores: Array) -> list[int]:
         """The allowed set of edges with the largest total of ``scores`` (E,), as increasing edge numbers."""

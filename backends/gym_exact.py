@@ -9,15 +9,15 @@ import numpy as np
 
 from backends.gym_enumeration import TabularModel
 from backends.mdp import MDPBackend
-from palm_theory.backend import PolicyBackend, Power, Solution
-from palm_theory.bounds import OracleError
+from palm_theory.backend import Power, Solution
+from palm_theory.declared import Declarations, DeclaredBackend
 from palm_theory.errors import InputError
 from palm_theory.normalizer import IDENTITY, Normalizer
 from palm_theory.simplex import Array
 from palm_theory.value import Value
 
 
-class ExactGymBackend(PolicyBackend):
+class ExactGymBackend(DeclaredBackend):
     """maximise E_π[Σ_t γ^t ⟨w, r(s_t,a_t)⟩] on a tabular model; policies and discounting as for ``MDPBackend``.
 
     ``MDPBackend`` needs rewards ≥ 0. Every step's reward, the absorbing state's too, is raised by c_i = −min r_i, which
@@ -52,38 +52,24 @@ class ExactGymBackend(PolicyBackend):
         most = [self._inner.optimal_value(np.eye(d)[i]) - raised[i] * steps for i in range(d)]
         # A least return of zero up to rounding is zero.
         negative = [value < -1e-12 * max(steps, 1.0) for value in least]
-        self._normalizers = tuple(
+        normalizers = tuple(
             Normalizer(1.0, -float(value)) if below else IDENTITY for value, below in zip(least, negative, strict=True)
         )
-        offsets = np.array([normalizer.offset for normalizer in self._normalizers])
+        offsets = np.array([normalizer.offset for normalizer in normalizers])
         self._shift = offsets - raised * steps
-        self._reward_max = float((most + offsets).max())
-        if self._reward_max <= 0:
+        reward_max = float((most + offsets).max())
+        if reward_max <= 0:
             raise InputError("no policy gets a reward other than the least one: there is nothing to optimise")
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        return self._inner.objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self._reward_max
-
-    @property
-    def regularizer_max(self) -> float:
-        return 0.0
-
-    @property
-    def oracle_error(self) -> OracleError:
-        return self._inner.oracle_error
+        self.declared = Declarations(
+            objectives=self._inner.objectives,
+            reward_max=reward_max,
+            oracle_error=self._inner.oracle_error,
+            normalizers=normalizers,
+        )
 
     @property
     def powers(self) -> frozenset[Power]:
         return self._inner.powers
-
-    @property
-    def normalizers(self) -> tuple[Normalizer, ...]:
-        return self._normalizers
 
     def describe(self) -> Mapping[str, Any]:
         return self._inner.describe()
@@ -104,5 +90,5 @@ class ExactGymBackend(PolicyBackend):
     def _shifted(self, value: Value) -> Value:
         rewards = value.rewards + self._shift
         # Adding and taking off c·Σγ^t costs a few digits; returns leave their range by no more than that.
-        near = np.clip(rewards, 0.0, self._reward_max)
-        return Value(np.where(np.abs(near - rewards) <= 1e-9 * self._reward_max, near, rewards))
+        near = np.clip(rewards, 0.0, self.reward_max)
+        return Value(np.where(np.abs(near - rewards) <= 1e-9 * self.reward_max, near, rewards))

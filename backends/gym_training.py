@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from backends.bandit import default_objectives
-from palm_theory.backend import PolicyBackend, Solution, Status, seed_for
+from palm_theory.backend import Solution, Status, seed_for
+from palm_theory.declared import Declarations, DeclaredBackend
 from palm_theory.errors import BackendError, InputError
 from palm_theory.normalizer import IDENTITY, Normalizer
 from palm_theory.simplex import Array
@@ -47,7 +48,7 @@ class Training:
             raise InputError("training needs total_steps >= 1 and episodes >= 2")
 
 
-class TrainedGymBackend(PolicyBackend):
+class TrainedGymBackend(DeclaredBackend):
     """approximately maximise E_π[Σ_t γ^t ⟨w, r_t⟩], t = 0..T−1, by reinforcement learning; R is a mean of episodes.
 
     Parameters
@@ -85,7 +86,7 @@ class TrainedGymBackend(PolicyBackend):
         self._horizon = min(limits)
         space = env.unwrapped.reward_space  # type: ignore[attr-defined]
         d = int(np.prod(space.shape))
-        self._objectives = default_objectives(objectives, d)
+        names = default_objectives(objectives, d)
         steps = math.fsum(discount**t for t in range(self._horizon))
         if reward_range is None:
             low, high = np.minimum(space.low, 0.0) * steps, np.maximum(space.high, 0.0) * steps
@@ -96,26 +97,12 @@ class TrainedGymBackend(PolicyBackend):
             low, high = pairs.T
         if not (np.all(np.isfinite(low)) and np.all(np.isfinite(high)) and np.all(low < high)):
             raise InputError("reward_range must be finite with low < high; give it where reward_space is unbounded")
-        self._normalizers = tuple(Normalizer(1.0, -float(x)) if x < 0 else IDENTITY for x in low)
-        self._offsets = np.array([normalizer.offset for normalizer in self._normalizers])
-        self._reward_max = float((high + self._offsets).max())
+        normalizers = tuple(Normalizer(1.0, -float(x)) if x < 0 else IDENTITY for x in low)
+        self._offsets = np.array([normalizer.offset for normalizer in normalizers])
+        self.declared = Declarations(
+            objectives=names, reward_max=float((high + self._offsets).max()), normalizers=normalizers
+        )
         env.close()
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        return self._objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self._reward_max
-
-    @property
-    def regularizer_max(self) -> float:
-        return 0.0
-
-    @property
-    def normalizers(self) -> tuple[Normalizer, ...]:
-        return self._normalizers
 
     def describe(self) -> Mapping[str, Any]:
         return {
@@ -154,7 +141,7 @@ class TrainedGymBackend(PolicyBackend):
 
     def _episode(self, env: gymnasium.Env, model: Any, number: int) -> Array:
         observation, _ = env.reset(seed=(self._seed + number) % SEEDS)
-        total, factor = np.zeros(len(self._objectives)), 1.0
+        total, factor = np.zeros(len(self.objectives)), 1.0
         while True:
             action, _ = model.predict(observation, deterministic=True)
             observation, reward, terminated, truncated, _ = env.step(action)
@@ -166,7 +153,7 @@ class TrainedGymBackend(PolicyBackend):
     def _load(self, policy: Any) -> Any:
         import torch
 
-        model = self._model(_weighted(self._make(), np.full(len(self._objectives), 1 / len(self._objectives))), 0)
+        model = self._model(_weighted(self._make(), np.full(len(self.objectives), 1 / len(self.objectives))), 0)
         try:
             model.policy.load_state_dict({name: torch.as_tensor(np.array(x)) for name, x in policy.items()})
         except (AttributeError, RuntimeError, TypeError) as error:

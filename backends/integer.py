@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import highspy
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backends.bandit import default_objectives
-from palm_theory.backend import PolicyBackend, Solution, Status
-from palm_theory.bounds import EXACT, OracleError
+from backends.program import LinearProgram
+from palm_theory.backend import Solution, Status
+from palm_theory.bounds import EXACT
+from palm_theory.declared import Declarations, DeclaredBackend
 from palm_theory.errors import BackendError, InputError
 from palm_theory.normalizer import IDENTITY, Normalizer
 from palm_theory.quiet_highs import QuietHighs
@@ -34,12 +37,15 @@ STOPPED = (
 )
 
 
-class IntegerBackend(PolicyBackend):
+class IntegerBackend(DeclaredBackend):
     """maximise ⟨w, C·x⟩ over integer vectors x with A·x ≤ b, E·x = e, lower ≤ x ≤ upper.
 
     Parameters
     ----------
     rewards : C, shape (d, n): what one unit of each variable adds to each objective.
+    minimize : whether all objectives are minimised, or d such answers. A minimised objective becomes the reward
+        ``largest value − value``, as ``normalizers`` declare.
+    constants : what is added to each objective, a number or (d,).
     at_most : (A, b), shapes (m, n) and (m,).
     equal : (E, e).
     lower, upper : bounds of x, numbers or (n,); 0 and 1 by default. May be infinite.
@@ -63,6 +69,8 @@ class IntegerBackend(PolicyBackend):
         *,
         at_most: tuple[ArrayLike, ArrayLike] | None = None,
         equal: tuple[ArrayLike, ArrayLike] | None = None,
+        minimize: bool | Sequence[bool] = False,
+        constants: ArrayLike = 0.0,
         lower: ArrayLike = 0,
         upper: ArrayLike = 1,
         objectives: Sequence[str] | None = None,
@@ -73,7 +81,13 @@ class IntegerBackend(PolicyBackend):
         if self._rewards.ndim != 2 or 0 in self._rewards.shape or not np.all(np.isfinite(self._rewards)):
             raise InputError(f"rewards must be finite, of shape (d, n) with d, n >= 1, got {self._rewards.shape}")
         d, n = self._rewards.shape
-        self._objectives = default_objectives(objectives, d)
+        senses = np.asarray(minimize)
+        if senses.dtype != bool or senses.shape not in ((), (d,)):
+            raise InputError(f"minimize must be True, False or {d} of them, got {minimize!r}")
+        self._signs = np.where(np.broadcast_to(senses, (d,)), -1.0, 1.0)
+        self._constants = _box(constants, "constants", d)
+        self._gains = frozen_array(self._signs[:, None] * self._rewards, "rewards")
+        names = default_objectives(objectives, d)
         self._lower, self._upper = _box(lower, "lower", n), _box(upper, "upper", n)
         if np.any(np.ceil(self._lower) > np.floor(self._upper)):
             variable = int(np.argmax(np.ceil(self._lower) > np.floor(self._upper)))
@@ -88,15 +102,55 @@ class IntegerBackend(PolicyBackend):
             raise InputError(f"time_limit must be None or > 0, got {time_limit}")
         self._max_nodes, self._time_limit = max_nodes, time_limit
 
-        highs = [self._range_end(self._rewards[i]) for i in range(d)]
-        lows = [self._least(i) for i in range(d)]
-        self._normalizers = tuple(IDENTITY if low >= 0 else Normalizer(1.0, -low) for low in lows)
-        tops = [normalizer.offset + high for normalizer, high in zip(self._normalizers, highs, strict=True)]
-        self._reward_max = max(tops) if max(tops) > 0 else 1.0
+        shift = self._signs * self._constants
+        highs = [self._range_end(self._gains[i]) + shift[i] for i in range(d)]
+        lows = [self._least(i) + shift[i] for i in range(d)]
+        normalizers = tuple(
+            IDENTITY if sign > 0 and low >= 0 else Normalizer(float(sign), float(-low) + 0.0)
+            for sign, low in zip(self._signs, lows, strict=True)
+        )
+        tops = [high - low if n != IDENTITY else high for n, high, low in zip(normalizers, highs, lows, strict=True)]
+        self.declared = Declarations(
+            objectives=names,
+            reward_max=float(max(tops)) if max(tops) > 0 else 1.0,
+            # Without limits every solve ends with an optimum, to rounding; with them nothing is known in advance.
+            oracle_error=EXACT if max_nodes is None and time_limit is None else None,
+            normalizers=normalizers,
+        )
+
+    @classmethod
+    def from_program(cls, program: LinearProgram, *, max_nodes: int | None = None) -> IntegerBackend:
+        """A ``LinearProgram`` whose variables are all integer. Raises InputError where one is not."""
+        if not program.integer.all():
+            raise InputError(
+                f"variable {int(np.argmin(program.integer)) + 1} is not integer: mixed programs are not supported, and "
+                "LinearBackend takes those without integer variables"
+            )
+        matrix, low, high = program.matrix.toarray(), program.row_lower, program.row_upper
+        equal = low == high
+        above, below = np.isfinite(high) & ~equal, np.isfinite(low) & ~equal
+        return cls(
+            program.costs,
+            at_most=(np.vstack([matrix[above], -matrix[below]]), np.concatenate([high[above], -low[below]])),
+            equal=(matrix[equal], high[equal]),
+            minimize=program.minimize,
+            constants=program.constants,
+            lower=program.lower,
+            upper=program.upper,
+            objectives=program.objectives,
+            max_nodes=max_nodes,
+        )
+
+    @classmethod
+    def from_file(cls, path: str | Path, form: str | None = None, *, max_nodes: int | None = None) -> IntegerBackend:
+        """The program of a file; see ``backends.files.read_program`` for the formats."""
+        from backends.files import read_program
+
+        return cls.from_program(read_program(path, form), max_nodes=max_nodes)
 
     def _least(self, i: int) -> float:
         """A lower bound on objective i that is exact where it is negative."""
-        row = self._rewards[i]
+        row = self._gains[i]
         least = float(np.where(row > 0, row * np.where(row > 0, self._lower, 0.0), 0.0).sum())
         if row.min() >= 0 and np.all(self._lower >= 0) and least >= 0:
             return 0.0
@@ -107,30 +161,10 @@ class IntegerBackend(PolicyBackend):
         point, bound = self._solve(row)
         return max(bound, float(row @ point))
 
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        return self._objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self._reward_max
-
-    @property
-    def regularizer_max(self) -> float:
-        return 0.0
-
-    @property
-    def oracle_error(self) -> OracleError | None:
-        """(0, 0) without limits, to rounding; None, unknown in advance, with them."""
-        return EXACT if self._max_nodes is None and self._time_limit is None else None
-
-    @property
-    def normalizers(self) -> tuple[Normalizer, ...]:
-        return self._normalizers
-
     def describe(self) -> Mapping[str, Any]:
         arrays = {
             "rewards": self._rewards,
+            "constants": self._constants,
             "matrix": self._matrix,
             "row_lower": self._row_lower,
             "row_upper": self._row_upper,
@@ -138,14 +172,20 @@ class IntegerBackend(PolicyBackend):
             "upper": self._upper,
         }
         digests = {name: array_digest(array) for name, array in arrays.items()}
-        return {**digests, "max_nodes": self._max_nodes, "time_limit": self._time_limit}
+        return {
+            **digests,
+            "minimize": (self._signs < 0).tolist(),
+            "max_nodes": self._max_nodes,
+            "time_limit": self._time_limit,
+        }
 
     def optimize(self, weights: Array) -> Solution:
-        point, bound = self._solve(weights @ self._rewards)
+        point, bound = self._solve(weights @ self._gains)
         value = self._value(point)
         reached = value.scalarize(weights)
-        upper = bound + float(weights @ [normalizer.offset for normalizer in self._normalizers])
-        closed = upper - reached <= FEASIBILITY * self._reward_max
+        offsets = np.array([normalizer.offset for normalizer in self.normalizers])
+        upper = bound + float(weights @ (offsets + self._signs * self._constants))
+        closed = upper - reached <= FEASIBILITY * self.reward_max
         return Solution(
             point,
             value,
@@ -164,8 +204,8 @@ class IntegerBackend(PolicyBackend):
         return self._value(point)
 
     def _value(self, point: np.ndarray) -> Value:
-        totals = self._rewards @ point
-        return Value(np.array([float(n.apply(total)) for n, total in zip(self._normalizers, totals, strict=True)]))
+        totals = self._rewards @ point + self._constants
+        return Value(np.array([float(n.apply(total)) for n, total in zip(self.normalizers, totals, strict=True)]))
 
     def _violation(self, point: np.ndarray) -> str | None:
         """In words, a constraint that an integer point breaks by more than rounding, or None."""

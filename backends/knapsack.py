@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -51,6 +52,14 @@ class KnapsackBackend(IntegerBackend):
             sizes = rows[0].astype(np.int64)
             self._sizes, self._capacity = sizes, min(int(limits[0]), int(sizes.sum()))
         super().__init__(values, at_most=(rows, limits), objectives=objectives, max_nodes=max_nodes)
+
+    @classmethod
+    def from_file(cls, path: str | Path, form: str | None = None, *, max_nodes: int | None = None) -> KnapsackBackend:
+        """The knapsack of a file; see ``backends.files.read_knapsack`` for the formats."""
+        from backends.files import read_knapsack
+
+        data = read_knapsack(path, form)
+        return cls(data.values, data.weights, data.capacities, max_nodes=max_nodes)
 
     @property
     def uses_dynamic_programming(self) -> bool:

@@ -19,8 +19,9 @@ from backends.bandit import (
     log_probabilities,
     tilt,
 )
-from palm_theory.backend import PolicyBackend, Power, Solution, Status
+from palm_theory.backend import Power, Solution, Status
 from palm_theory.bounds import EXACT, OracleError, non_negative
+from palm_theory.declared import Declarations, DeclaredBackend
 from palm_theory.errors import BackendError, InputError
 from palm_theory.simplex import Array
 from palm_theory.storage import array_digest
@@ -38,7 +39,7 @@ PLAIN_GAIN, SOFT_GAIN = 1e-13, 1e-9
 """Gains of one step, relative to R_max, at which policy iteration may stop: its loss is at most Σγ^t times that."""
 
 
-class MDPBackend(PolicyBackend):
+class MDPBackend(DeclaredBackend):
     """maximise E_π[Σ_t γ^t (⟨w, r(s_t,a_t)⟩ − β·KL(π(·|s_t)‖π_ref(·|s_t)))], t from 0, s_0 ∼ initial, over all π.
 
     Either discounted (γ < 1, no horizon; stationary policies) or finite horizon (t = 0..T−1, γ ≤ 1; one decision rule
@@ -102,42 +103,28 @@ class MDPBackend(PolicyBackend):
         self._discount, self._horizon = float(discount), horizon
         self._method: Method = method
         self._tolerance = tolerance
-        self._objectives = default_objectives(objectives, d)
         if horizon is None:
             self._steps = 1 / (1 - discount)
         else:
             self._steps = math.fsum(discount**t for t in range(horizon))
-        self._reward_max = step_max * self._steps
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        return self._objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self._reward_max
-
-    @property
-    def regularizer_max(self) -> float:
-        """β·Σ_t γ^t·max_{s,a} log 1/π_ref(a|s) over the reference's support."""
-        if self._beta == 0:
-            return 0.0
+        # β·Σ_t γ^t·max_{s,a} log 1/π_ref(a|s) over the reference's support is the most any policy can pay.
         worst = float(np.where(self._reference > 0, -self._log_reference, 0.0).max())
-        return self._beta * self._steps * worst
+        self.declared = Declarations(
+            objectives=default_objectives(objectives, d),
+            reward_max=step_max * self._steps,
+            regularizer_max=self._beta * self._steps * worst,
+            oracle_error=self._solver_error(step_max * self._steps),
+            has_reference=True,
+        )
 
-    @property
-    def oracle_error(self) -> OracleError:
+    def _solver_error(self, reward_max: float) -> OracleError:
         """(0, 0) where the solver is exact to rounding; (0, tolerance·R_max) for value iteration; for policy iteration
         with a discount above 0.9999 the loss of stopping at gains within rounding."""
         if self._is_exact:
             return EXACT
         gain = SOFT_GAIN if self._beta > 0 else PLAIN_GAIN
         relative = self._tolerance if self._iterates else gain * self._steps
-        return OracleError(0.0, relative * self._reward_max)
-
-    @property
-    def has_reference(self) -> bool:
-        return True
+        return OracleError(0.0, relative * reward_max)
 
     def describe(self) -> Mapping[str, Any]:
         return {
@@ -183,7 +170,7 @@ class MDPBackend(PolicyBackend):
             policy, upper = self._policy_iteration(step_rewards, start)
         value = self.evaluate(policy)
         reached = value.scalarize(weights)
-        status = Status.OPTIMAL if upper - reached <= 1e-9 * self._reward_max else Status.BOUNDED
+        status = Status.OPTIMAL if upper - reached <= 1e-9 * self.reward_max else Status.BOUNDED
         return Solution(policy, value, upper_bound=max(upper, reached), status=status)
 
     def evaluate(self, policy: Any) -> Value:
@@ -191,7 +178,7 @@ class MDPBackend(PolicyBackend):
         states, actions = self._reference.shape
         if self._horizon is not None:
             pi = checked_distribution(policy, (self._horizon, states, actions), "policy")
-            totals = np.zeros((states, len(self._objectives) + 1))
+            totals = np.zeros((states, len(self.objectives) + 1))
             for rule in pi[::-1]:
                 step, matrix = self._under(rule)
                 totals = step + self._discount * matrix @ totals
@@ -243,7 +230,7 @@ class MDPBackend(PolicyBackend):
             change = updated - values
             values = updated
             # V* lies between updated + γ/(1−γ)·min and ·max of the change.
-            if (change.max() - change.min()) * self._steps <= self._tolerance * self._reward_max:
+            if (change.max() - change.min()) * self._steps <= self._tolerance * self.reward_max:
                 return rule, float(self._initial @ values) + self._discount * self._steps * float(change.max())
         raise BackendError(f"value iteration did not reach tolerance {self._tolerance} in {MAX_ITERATIONS} steps")
 
@@ -256,12 +243,12 @@ class MDPBackend(PolicyBackend):
             gain = float((updated - values).max())
             if self._beta == 0:
                 # An action changes only where it gains more than rounding, so ties cannot make it cycle.
-                keep = np.isclose(updated, values, rtol=0, atol=PLAIN_GAIN * self._reward_max)
+                keep = np.isclose(updated, values, rtol=0, atol=PLAIN_GAIN * self.reward_max)
                 better = np.where(keep[:, None], rule, better)
                 stop = bool(keep.all())
             else:
                 # Soft policy iteration converges quadratically, until the gain is rounding noise and stops falling.
-                stop = gain <= 1e-15 * self._reward_max or last_gain <= gain <= SOFT_GAIN * self._reward_max
+                stop = gain <= 1e-15 * self.reward_max or last_gain <= gain <= SOFT_GAIN * self.reward_max
             last_gain = gain
             if stop:
                 return rule, self._upper(values, updated)

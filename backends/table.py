@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palm_theory.backend import PolicyBackend, Power, Solution
-from palm_theory.bounds import EXACT, OracleError
+from palm_theory.backend import Power, Solution
+from palm_theory.bounds import EXACT
+from palm_theory.declared import Declarations, DeclaredBackend
 from palm_theory.envelope import lower_envelope
 from palm_theory.errors import InputError
 from palm_theory.normalizer import IDENTITY, Normalizer
@@ -27,7 +28,7 @@ Normalization = Literal["shift", "minmax", "none"]
 NORMALIZATIONS: tuple[Normalization, ...] = ("shift", "minmax", "none")
 
 
-class TableBackend(PolicyBackend):
+class TableBackend(DeclaredBackend):
     """maximise ⟨w, R_k⟩ − f_k over the N rows of a table.
 
     Parameters
@@ -91,22 +92,26 @@ class TableBackend(PolicyBackend):
             return _numbers(columns[column], column)
 
         measured = np.column_stack([numbers(column) for column in chosen])
-        self._objectives = tuple(chosen)
-        self._normalizers = tuple(
+        normalizers = tuple(
             _normalizer(measured[:, i], column, column in minimize, normalization) for i, column in enumerate(chosen)
         )
-        applied = [normalizer.apply(measured[:, i]) for i, normalizer in enumerate(self._normalizers)]
+        applied = [normalizer.apply(measured[:, i]) for i, normalizer in enumerate(normalizers)]
         self._rewards = frozen_array(np.column_stack(applied), "scores")
         self._regularizers = frozen_array(numbers(regularizer) if regularizer else np.zeros(rows), "regularizer")
         if self._regularizers.min() < 0:
             raise InputError(f"the regulariser must be >= 0, row {int(self._regularizers.argmin())} is below")
         self._has_regularizer_column = regularizer is not None
+        self.declared = Declarations(
+            objectives=tuple(chosen),
+            reward_max=self._largest(reward_max),
+            regularizer_max=float(self._regularizers.max()),
+            # The best row is found exactly. What the rows' errors leave open is for the certificate's interval.
+            oracle_error=EXACT,
+            has_reference=bool((self._regularizers == 0).any()),
+            normalizers=normalizers,
+        )
         self._stderr = self._reward_errors({key: numbers(column) for key, column in errors.items()})
         self._regularizer_stderr = numbers(errors[regularizer]) if regularizer in errors else None
-        largest = float(self._rewards.max())
-        if reward_max is not None and not (math.isfinite(reward_max) and reward_max > 0 and reward_max >= largest):
-            raise InputError(f"reward_max must be > 0 and at least the largest reward {largest}, got {reward_max}")
-        self._reward_max = largest or 1.0 if reward_max is None else float(reward_max)
         self._samples = None if reward_max is None else samples
         labels = [str(label) for label in columns[name]] if name else [str(row) for row in range(rows)]
         if len(set(labels)) != len(labels):
@@ -115,30 +120,26 @@ class TableBackend(PolicyBackend):
         self._values = frozen_array(self._rewards - self._regularizers[:, None], "scores")
         self._all = tuple(self._value(row) for row in range(rows))
 
+    def _largest(self, reward_max: float | None) -> float:
+        """R_max as given; by default the largest reward in the table (1 where all are 0)."""
+        largest = float(self._rewards.max())
+        if reward_max is None:
+            return largest or 1.0
+        if not (math.isfinite(reward_max) and reward_max > 0 and reward_max >= largest):
+            raise InputError(f"reward_max must be > 0 and at least the largest reward {largest}, got {reward_max}")
+        return float(reward_max)
+
     def _reward_errors(self, columns: dict[str, Array]) -> Array | None:
-        wanted = [objective for objective in self._objectives if objective in columns]
+        wanted = [objective for objective in self.objectives if objective in columns]
         if not wanted:
             return None
         errors = np.zeros_like(self._rewards)
-        for i, objective in enumerate(self._objectives):
+        for i, objective in enumerate(self.objectives):
             if objective in columns:
-                errors[:, i] = abs(self._normalizers[i].scale) * columns[objective]
+                errors[:, i] = abs(self.normalizers[i].scale) * columns[objective]
         if errors.min() < 0:
             raise InputError("standard errors must be >= 0")
         return errors
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        return self._objectives
-
-    @property
-    def reward_max(self) -> float:
-        """R_max as given; by default the largest reward in the table (1 where all are 0)."""
-        return self._reward_max
-
-    @property
-    def regularizer_max(self) -> float:
-        return float(self._regularizers.max())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -156,21 +157,8 @@ class TableBackend(PolicyBackend):
         return self._stderr is not None or self._regularizer_stderr is not None
 
     @property
-    def oracle_error(self) -> OracleError:
-        """(0, 0): the best row is found exactly. What the rows' errors leave open is for the certificate's interval."""
-        return EXACT
-
-    @property
-    def has_reference(self) -> bool:
-        return bool((self._regularizers == 0).any())
-
-    @property
     def powers(self) -> frozenset[Power]:
         return frozenset({Power.OPTIMAL_VALUE, Power.ALL_VALUES})
-
-    @property
-    def normalizers(self) -> tuple[Normalizer, ...]:
-        return self._normalizers
 
     def describe(self) -> Mapping[str, Any]:
         description: dict[str, Any] = {

@@ -13,6 +13,7 @@ from palm_theory.cli_elicit import elicit_command, profile_app
 from palm_theory.cli_explore import explore_command
 from palm_theory.cli_llm import build_llm, chat_command, export_command
 from palm_theory.cli_plot import plot_command
+from palm_theory.cli_points import points_command
 from palm_theory.cli_portfolio import audit_command, conformance_command, select_command, show_command
 from palm_theory.cli_serve import serve_command
 from palm_theory.cli_theory import bounds_command, cover_command
@@ -29,6 +30,8 @@ Examples
   palm audit portfolio --epsilon 0.02
   palm explore portfolio
   palm plot regions portfolio --out regions.pdf
+  palm build knapsack instance.dat --epsilon 0 --out kp
+  palm points kp --against published.txt
   palm build llm --preset tiny --out runs/llm/portfolio
 \b
 Exit codes
@@ -56,6 +59,7 @@ app.add_typer(compare_app, name="compare")
 app.command("show")(show_command)
 app.command("explore")(explore_command)
 app.command("plot")(plot_command)
+app.command("points")(points_command)
 app.command("conformance")(conformance_command)
 app.command("chat")(chat_command)
 app.command("export")(export_command)

@@ -13,8 +13,9 @@ from rich.console import Console
 from palm_theory.audit import audit
 from palm_theory.backend import PolicyBackend
 from palm_theory.certificate import Certificate
-from palm_theory.cli_build import Normalization, portfolio_data, table_backend
+from palm_theory.cli_build import Normalization, table_backend
 from palm_theory.cli_output import Json, print_json, print_table
+from palm_theory.cli_strategy import portfolio_data
 from palm_theory.errors import InputError
 from palm_theory.metrics import usage
 from palm_theory.portfolio import Portfolio

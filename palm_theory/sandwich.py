@@ -193,6 +193,11 @@ class CornerScan:
     def __len__(self) -> int:
         return len(self.weights)
 
+    def update_if_solved(self, position: int) -> None:
+        """``update``, where the corner at ``position`` has been solved."""
+        if self.solved.find(self._keys[position]) is not None:
+            self.update(position)
+
     def update(self, position: int) -> None:
         """Take over what ``solved`` now holds for the corner at ``position``."""
         k = self.solved.find(self._keys[position])

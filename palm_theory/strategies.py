@@ -18,7 +18,7 @@ import numpy as np
 from palm_theory.backend import PolicyBackend, Solution, upper_bound_at
 from palm_theory.bounds import Bound, OracleError, theorem1_prime
 from palm_theory.covers import hybrid_cover, random_weights, uniform_grid
-from palm_theory.envelope import distinct_policies, essential_policies, lower_envelope, rounding_at
+from palm_theory.envelope import ROUNDING, distinct_policies, essential_policies, lower_envelope, rounding_at
 from palm_theory.errors import CertificateError, InputError
 from palm_theory.hybrid import HybridGrid
 from palm_theory.sandwich import AdditiveGap, CornerScan, MultiplicativeGap, SolvedWeights, Target, weight_keys
@@ -123,6 +123,9 @@ class _History:
             )
 
 
+MAX_PIECES = 100
+"""Above this many pieces halving is as good as any division."""
+
 OVERSHOOT = 5
 """Solves spent for each policy kept, where their number is limited."""
 
@@ -143,6 +146,7 @@ class Adaptive(Strategy):
         many workers there are.
     keep_all : take in every policy that helps where it was solved, not only where the target is missed: fewer solves,
         more policies. For oracles that cost more than a place in the portfolio; ``Portfolio.prune`` makes it smaller.
+        With two objectives, solves are then placed beside corners where that divides an interval into fewer pieces.
     start : weights asked for before any corner, and whose policies are taken in: those whose solves are at hand.
 
     Corners that the sandwich settles are not solved. Raises CertificateError where solves give no upper bound on J*.
@@ -215,7 +219,7 @@ class Adaptive(Strategy):
                 corners = self._unsolved_violations(scan, target)[: int(room)]
                 if not corners:
                     return
-                weights = scan.weights[corners]
+                weights = np.array([self._weights_to_solve(history, scan, corner) for corner in corners])
                 gap = scan.worst(MultiplicativeGap(self.delta))
                 assert gap is not None
                 remaining = _remaining_solves(len(history), gap.gap, self.epsilon, history.problem.objectives)
@@ -223,9 +227,29 @@ class Adaptive(Strategy):
                     added |= self._add_if_short(history, members, history.weights[k], helps)
                 if not added:
                     for corner in corners:
-                        scan.update(corner)
+                        scan.update_if_solved(corner)
             if added:
                 scan = CornerScan(history.values_of(members), history.solved)
+
+    def _weights_to_solve(self, history: _History, scan: CornerScan, corner: int) -> Array:
+        """The corner itself; with two objectives and ``keep_all``, beside it where halving is not the best division.
+
+        Between neighbouring solved weights a < b the bounds on a smooth J* are apart by at most J*''·(b−a)²/4, at the
+        corner, so an interval whose gap is r times the allowed one needs n = ⌈√r⌉ pieces and n−1 solves. Halving makes
+        their number a power of 2; a solve at ⌊n/2⌋/n of the way makes it n (docs/theory/oracle-calls.md).
+        """
+        weights = scan.weights[corner]
+        if not self.keep_all or history.problem.objectives != 2:
+            return weights
+        allowed = self.epsilon * scan.upper[corner] + self.delta
+        ratio = (scan.upper[corner] - scan.lower[corner]) / allowed if allowed > 0 else math.inf
+        if not 4 < ratio < MAX_PIECES**2:
+            return weights
+        pieces = math.ceil(math.sqrt(ratio) * (1 - ROUNDING))
+        solved = np.array([row[0] for row in history.solved.weights])
+        left = solved[solved <= weights[0]].max()
+        first = left + 2 * (pieces // 2) / pieces * (weights[0] - left)
+        return weights if pieces % 2 == 0 else np.array([first, 1 - first])
 
     @property
     def _order(self) -> MultiplicativeGap | AdditiveGap:

@@ -145,7 +145,7 @@ PRESETS = {
     "tiny": Preset(
         Training(
             steps=2,
-            learning_rate=7e-4,
+            learning_rate=1.2e-3,
             schedule="linear",
             prompts_per_step=2,
             micro_batch=6,
@@ -158,7 +158,7 @@ PRESETS = {
         24,
     ),
     "default": Preset(
-        Training(steps=8, learning_rate=7e-4, schedule="linear", micro_batch=6, checkpoint_every=4, plan_steps=8),
+        Training(steps=12, learning_rate=1.2e-3, schedule="linear", micro_batch=6, checkpoint_every=4, plan_steps=6),
         Evaluation(2),
         Planning(24, 32),
         48,
