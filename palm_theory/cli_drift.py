@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 
 from palm_theory.backend import PolicyBackend
-from palm_theory.cli_build import Beta, Normalization, ProblemFile, array_backend, portfolio_data, table_backend
+from palm_theory.cli_build import Beta, Normalization, ProblemFile, array_backend, table_backend
 from palm_theory.cli_llm import llm_backend, llm_workers
 from palm_theory.cli_output import Json, print_json, print_table
+from palm_theory.cli_strategy import portfolio_data
 from palm_theory.drift import Drift, drift
 from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio, WeightsLike
