@@ -121,6 +121,7 @@ class ConvexBackend(DeclaredBackend):
         if highs is not None:
             tops = [normalizer.offset + high for normalizer, high in zip(normalizers, highs, strict=True)]
             reward_max = max(tops) * (1 + HEADROOM) or 1.0
+        assert reward_max is not None  # computed above where it was not given
         limit = positive(reward_max, "reward_max")
         if self._regularizer is None:
             regularizer_max, has_reference = 0.0, True

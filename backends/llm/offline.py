@@ -54,7 +54,7 @@ def take_plan_steps(
             order.extend(int(x) for x in rng.permutation(len(prompts)))
         asked, order = order[: training.prompts_per_step], order[training.prompts_per_step :]
         for x in asked:
-            chosen = rng.choice(len(answers[x]), size=min(training.generations, len(answers[x])), replace=False)
+            chosen = pick(scores[x], training.generations, rng)
             loss = contrast(model, prompts[x], [answers[x][i] for i in chosen], scores[x, chosen], pad)
             # The scale of the reinforcement steps' loss, for the same shortening.
             (loss / (len(asked) * problem.chat.max_new_tokens)).backward()
@@ -64,6 +64,19 @@ def take_plan_steps(
         optimizer.zero_grad()
         losses.append(total)
     return losses
+
+
+def pick(scores: Array, count: int, rng: np.random.Generator) -> Array:
+    """Indices of ``count`` answers (all of them where there are fewer): half from the best third, half from the worst.
+
+    The loss is least at the same place whichever answers are taken by their scores alone; far apart they tell most.
+    """
+    order = np.argsort(-scores, kind="stable")
+    third = max(len(order) // 3, -(-count // 2))
+    if count >= len(order) or 2 * third > len(order):
+        return rng.permutation(len(order))[:count]
+    best = rng.choice(order[:third], size=-(-count // 2), replace=False)
+    return np.concatenate([best, rng.choice(order[-third:], size=count // 2, replace=False)])
 
 
 def contrast(model: Any, prompt: Tokens, answers: Sequence[Sampled], scores: Array, pad: int) -> Any:

@@ -145,7 +145,7 @@ PRESETS = {
     "tiny": Preset(
         Training(
             steps=2,
-            learning_rate=1.2e-3,
+            learning_rate=7e-4,
             schedule="linear",
             prompts_per_step=2,
             micro_batch=6,
@@ -158,9 +158,9 @@ PRESETS = {
         24,
     ),
     "default": Preset(
-        Training(steps=12, learning_rate=1.2e-3, schedule="linear", micro_batch=6, checkpoint_every=4, plan_steps=6),
-        Evaluation(2),
-        Planning(24, 32),
+        Training(steps=6, learning_rate=7e-4, schedule="linear", micro_batch=6, checkpoint_every=3, plan_steps=10),
+        Evaluation(2, 4),
+        Planning(20, 32),
         48,
         32,
     ),

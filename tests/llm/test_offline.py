@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from scipy.special import softmax
 
 from backends.llm import Evaluation, Planning, Reference, Training
 from backends.llm.decoding import Sampled
-from backends.llm.offline import _totals, contrast, take_plan_steps
+from backends.llm.offline import _totals, contrast, pick, take_plan_steps
 from backends.llm.policies.adapter import WEIGHTS_FILE
 from backends.llm.pools import TEXTS_FILE, load_answers
 from backends.llm.tokens import prompt_tokens
@@ -87,6 +89,18 @@ def test_a_coarser_type_is_scored_anew(model):
     unscored = [Sampled(answer.tokens, []) for answer in answers]
     coarse = float(contrast(model.to(torch.bfloat16), prompt, unscored, scores, 0).detach())
     assert coarse == pytest.approx(fine, abs=0.1)
+
+
+@given(st.integers(1, 40), st.integers(2, 12), st.integers(0, 99))
+def test_picked_answers_are_distinct_and_come_from_both_ends(available: int, count: int, seed: int):
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(size=available)
+    chosen = pick(scores, count, rng)
+    assert len(set(chosen.tolist())) == len(chosen) == min(available, count)
+    if 3 * count <= available:
+        ranks = np.argsort(np.argsort(-scores))[chosen]
+        assert np.count_nonzero(ranks < available // 3) == -(-count // 2)
+        assert np.count_nonzero(ranks >= available - available // 3) == count // 2
 
 
 def test_plan_steps_lower_the_loss(make_backend, tmp_path: Path):
