@@ -21,8 +21,8 @@ from palm_theory.backend import PolicyBackend
 from palm_theory.envelope import corner_weights, lower_envelope, rounding_at, scalarize
 from palm_theory.simplex import Array
 
-MOST_POLICIES = 40
-"""Bound 3 compares all pairs of corners, so it is computed up to so many policies."""
+MOST_CORNERS = 100
+"""Bound 3 compares all pairs of corners, so it is computed up to so many corners."""
 
 SAFETY = 1e-9
 """Every computed bound is weakened by this, relatively, so that rounding never makes it too large."""
@@ -143,7 +143,7 @@ def fewest_solves(name: str, epsilon: float, optimal_values: Array | None) -> in
     instance = INSTANCES[name]
     if instance.objectives == 2:
         return fewest_solves_two_objectives(instance.make(), epsilon)
-    if optimal_values is not None and len(optimal_values) <= MOST_POLICIES:
+    if optimal_values is not None and len(corner_weights(optimal_values)) <= MOST_CORNERS:
         return fewest_solves_near_corners(optimal_values, epsilon)
     return None
 

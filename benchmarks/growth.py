@@ -15,6 +15,7 @@ them and their mean. Prints tables; writes results/growth.json and .png.
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,7 @@ def main() -> None:
     for d in DIMENSIONS:
         promised, mine = (d - 1) / 2, []
         for seed in SEEDS:
+            print(f"d = {d}, seed {seed} ...", file=sys.stderr, flush=True)
             found = until_budget(d, seed)
             rows.extend(found)
             tail = found[-(PER_DECADE + 1) :]
@@ -107,9 +109,9 @@ def main() -> None:
             "off by": f"{abs(mean / promised - 1):.0%}",
         }
         fits += [*mine, dict.fromkeys(mine[0]) | {"d": d, "seed": "mean"} | means]
+        store("growth", {"budget": BUDGET, "sizes": rows, "slopes": fits})
     show("certified size against delta", rows)
     show("fitted slopes, last decade within the budget", fits)
-    store("growth", {"budget": BUDGET, "sizes": rows, "slopes": fits})
 
     import matplotlib
 

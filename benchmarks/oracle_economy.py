@@ -1,15 +1,18 @@
 """Oracle calls, size and exact worst ε of every construction, beside morl-baselines' LinearSupport.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.oracle_economy [INSTANCE ...]
+    OMP_NUM_THREADS=1 python -m benchmarks.oracle_economy [--stored] [INSTANCE ...]
 
-The peer's runs are those of ``peer.py``, with the same exact oracle. Its target is additive; ``targets.py`` gives the
+With instances only their rows are made again, and the rest is taken from oracle_economy.json. With ``--stored`` the
+rival is not run: its stored runs are shown, and what it was never run on has no row. The peer's runs are those of ``peer.py``, with the same exact oracle. Its target is additive; ``targets.py`` gives the
 one that implies our multiplicative target. Prints tables; writes results/oracle_economy.json and .png.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ import numpy as np
 from benchmarks.common import RESULTS, CountingBackend, Stopwatch, show, store
 from benchmarks.fewest_solves import fewest_exact_solves, fewest_solves
 from benchmarks.instances import INSTANCES, Instance
-from benchmarks.peer import run_peer
+from benchmarks.peer import run_peer, stored_run
 from benchmarks.targets import epsilon_of, peer_epsilon
 from palm_theory import Adaptive, Palm, Portfolio, RandomWeights, Strategy, UniformGrid, Value, audit, build_portfolio
 from palm_theory.sandwich import Target
@@ -84,15 +87,21 @@ def subset_row(instance: Instance, epsilon: float) -> dict[str, Any]:
     }
 
 
-def peer_row(
-    instance: Instance, label: str, algorithm: str, epsilon: float, ours: int | None, fewest: int | None
-) -> dict[str, Any]:
+Rival = Callable[[str, str, float], dict[str, Any] | None]
+"""Instance, algorithm and epsilon to the rival's run, or None where there is none."""
+
+
+def peer_rows(
+    rival: Rival, instance: Instance, label: str, algorithm: str, epsilon: float, ours: int, fewest: int | None
+) -> list[dict[str, Any]]:
     """A run of the rival; the ε of what it kept comes from our exact audit. ``fewest`` is what any proof needs."""
-    run = run_peer(instance.name, algorithm, epsilon)
+    run = rival(instance.name, algorithm, epsilon)
+    if run is None:
+        return []
     worst = None
     if run["kept"]:
         worst = audit([Value(np.maximum(v, 0.0)) for v in run["kept"]], instance.make()).epsilon
-    return {
+    row = {
         "instance": instance.name,
         "construction": label,
         "solves": run["calls"],
@@ -103,9 +112,10 @@ def peer_row(
         "ours": ours,
         "fewest possible": fewest,
     }
+    return [row]
 
 
-def one(instance: Instance) -> dict[str, list[dict[str, Any]]]:
+def one(instance: Instance, rival: Rival) -> dict[str, list[dict[str, Any]]]:
     """Every row of one instance."""
     epsilon, d = epsilon_of(instance.name), instance.objectives
     rows, subsets, peers = [], [], []
@@ -128,15 +138,15 @@ def one(instance: Instance) -> dict[str, list[dict[str, Any]]]:
     rows.append(built(instance, "random weights", RandomWeights(budget, seed=0))[0])
     values = None if found is None else found.vertex_values
     near = fewest_solves(instance.name, epsilon, values)
-    peers.append(peer_row(instance, "OLS, same quality", "ols", peer_epsilon(instance.name), saving["solves"], near))
+    target, ours = peer_epsilon(instance.name), saving["solves"]
+    peers += peer_rows(rival, instance, "OLS, same quality", "ols", target, ours, near)
     if d <= GPI_DIMENSIONS:
-        target = peer_epsilon(instance.name)
-        peers.append(peer_row(instance, "GPI-LS, same quality", "gpi-ls", target, saving["solves"], near))
+        peers += peer_rows(rival, instance, "GPI-LS, same quality", "gpi-ls", target, ours, near)
     if exact is not None and found is not None and instance.name.startswith(EXACT_PEER):
         fewest = fewest_exact_solves(instance.make(), found.vertex_values)
-        peers.append(peer_row(instance, "OLS, exact", "ols", 0.0, exact["solves"], fewest))
+        peers += peer_rows(rival, instance, "OLS, exact", "ols", 0.0, exact["solves"], fewest)
         if instance.name in GPI_PEER:
-            peers.append(peer_row(instance, "GPI-LS, exact", "gpi-ls", 0.0, exact["solves"], fewest))
+            peers += peer_rows(rival, instance, "GPI-LS, exact", "gpi-ls", 0.0, exact["solves"], fewest)
     return {"constructions": rows, "subsets": subsets, "peers": peers}
 
 
@@ -164,15 +174,20 @@ def figure(found: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(INSTANCES)
+    parser = argparse.ArgumentParser(description="Solves, policies and exact worst epsilon beside the rival's.")
+    parser.add_argument("instances", nargs="*", metavar="INSTANCE", help=f"of {', '.join(INSTANCES)}; by default all")
+    parser.add_argument("--stored", action="store_true", help="show the rival's stored runs, start none")
+    arguments = parser.parse_args()
+    names = arguments.instances or list(INSTANCES)
+    rival = stored_run if arguments.stored else run_peer
     path = RESULTS / "oracle_economy.json"
     found: dict[str, list[dict[str, Any]]] = {"constructions": [], "subsets": [], "peers": []}
-    if sys.argv[1:] and path.exists():
+    if arguments.instances and path.exists():
         stored = json.loads(path.read_text())
         found = {kind: [r for r in stored[kind] if r["instance"] not in names] for kind in found}
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        for kind, rows in one(INSTANCES[name]).items():
+        for kind, rows in one(INSTANCES[name], rival).items():
             found[kind].extend(rows)
         store("oracle_economy", found)
     for kind, rows in found.items():

@@ -40,14 +40,24 @@ def peer_python() -> str:
     return str(python)
 
 
+def stored_run(instance: str, algorithm: str, epsilon: float, time_limit: float = TIME_LIMIT) -> dict[str, Any] | None:
+    """The result of a run that was made before, or None."""
+    path = _file(instance, algorithm, epsilon, time_limit)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
 def run_peer(instance: str, algorithm: str, epsilon: float, time_limit: float = TIME_LIMIT) -> dict[str, Any]:
     """One run of LinearSupport (``peer_linear_support``), or its stored result."""
-    path = RUNS / f"{instance}_{algorithm}_{epsilon:.6g}_{time_limit:g}s.json"
+    path = _file(instance, algorithm, epsilon, time_limit)
     if not path.exists():
         print(f"running the peer: {instance}, {algorithm}, epsilon {epsilon:.6g}", file=sys.stderr, flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(_run(instance, algorithm, epsilon, time_limit)) + "\n")
     return json.loads(path.read_text())
+
+
+def _file(instance: str, algorithm: str, epsilon: float, time_limit: float) -> Path:
+    return RUNS / f"{instance}_{algorithm}_{epsilon:.6g}_{time_limit:g}s.json"
 
 
 def _run(instance: str, algorithm: str, epsilon: float, time_limit: float) -> dict[str, Any]:

@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
-GUIDE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "write-a-backend.md"
+ROOT = Path(__file__).resolve().parent.parent
+GUIDE = ROOT / "docs" / "how-to" / "write-a-backend.md"
 
 
 def code_blocks(language: str) -> list[str]:
@@ -25,12 +27,16 @@ def test_the_guide_s_package_conforms_through_its_entry_point(tmp_path: Path) ->
     metadata.mkdir(parents=True)
     (site / "my_backend.py").write_text(module)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-backend\nVersion: 1.0\n")
-    section = project.split('[project.entry-points."palm_theory.backends"]')[1]
-    (metadata / "entry_points.txt").write_text("[palm_theory.backends]\n" + section.strip().replace('"', "") + "\n")
-    environment = {**os.environ, "PYTHONPATH": str(site)}
+    names = tomllib.loads(project)["project"]["entry-points"]["palm_theory.backends"]
+    lines = "".join(f"{name} = {target}\n" for name, target in names.items())
+    (metadata / "entry_points.txt").write_text("[palm_theory.backends]\n" + lines)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
     done = subprocess.run(
         [sys.executable, "-c", usage], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "all laws hold" in done.stdout
     assert "exact" in done.stdout or "bounded" in done.stdout
+    command = [sys.executable, "-c", "from palm_theory.cli import main; main()", "conformance", "van"]
+    shell = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert shell.returncode == 0, shell.stderr
