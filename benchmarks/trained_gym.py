@@ -42,15 +42,15 @@ CASES = {
         1.0,
         5,
         Training("PPO", 20_000, 20, {"n_steps": 256, "batch_size": 64, "learning_rate": 1e-3, "ent_coef": 0.05}),
-        6,
+        4,
         {"depth": 5},
     ),
     "resource-gathering": Case(
         "resource-gathering-v0",
         0.9,
         60,
-        Training("PPO", 60_000, 400, {"n_steps": 512, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.02}),
-        4,
+        Training("PPO", 30_000, 200, {"n_steps": 512, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.02}),
+        3,
     ),
 }
 
