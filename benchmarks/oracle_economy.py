@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python -m benchmarks.oracle_economy [--stored] [INSTANCE ...]
 
 With instances only their rows are made again, and the rest is taken from oracle_economy.json. With ``--stored`` the
-rival is not run: its stored runs are shown, and what it was never run on has no row. The peer's runs are those of ``peer.py``, with the same exact oracle. Its target is additive; ``targets.py`` gives the
-one that implies our multiplicative target. Prints tables; writes results/oracle_economy.json and .png.
+rival is not run: its stored runs are shown, and what it was never run on has no row. The peer's runs
+are those of ``peer.py``, with the same exact oracle. Its target is additive; ``targets.py`` gives the one that implies
+our multiplicative target. Prints tables; writes results/oracle_economy.json and .png.
 """
 
 from __future__ import annotations
