@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -19,7 +20,7 @@ import mpltern  # noqa: F401
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
@@ -52,14 +53,17 @@ def axes(width: float = 3.3, height: float = 3.0, projection: str | None = None)
     return plt.figure(figsize=(width, height), layout="constrained").add_subplot(projection=projection)
 
 
+@cache
 def bandit(d: int):
     return random_bandit(1, d=d, beta=0.1, contexts=4, actions=12)
 
 
+@cache
 def built(d: int, epsilon: float = 0.01, **options) -> Portfolio:
     return build_portfolio(bandit(d), Adaptive(epsilon, **options), progress=False)
 
 
+@cache
 def table(d: int, n: int, name: str = "model-{}") -> TableBackend:
     """``n`` policies on a sphere: each is best for some weights."""
     rewards = np.abs(np.random.default_rng(d).normal(size=(n, d)))
@@ -68,6 +72,7 @@ def table(d: int, n: int, name: str = "model-{}") -> TableBackend:
     return TableBackend(frame, name="model")
 
 
+@cache
 def of_table(d: int, n: int, name: str = "model-{}", epsilon: float = 0.0, **options) -> Portfolio:
     return build_portfolio(table(d, n, name), Adaptive(epsilon, **options), progress=False)
 
@@ -194,6 +199,7 @@ def test_image_size_against_epsilon():
 # --- content ----------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=20)
 @given(seeds, st.integers(2, 3), st.integers(1, 12))
 def test_cells_tile_the_simplex_and_belong_to_their_policies(seed, d, n):
     values = random_front(seed, d=d, n=n)
@@ -206,6 +212,7 @@ def test_cells_tile_the_simplex_and_belong_to_their_policies(seed, d, n):
         np.testing.assert_allclose(cell.corners.sum(axis=1), 1, atol=1e-9)
 
 
+@settings(max_examples=8)
 @given(seeds, st.integers(2, 3))
 def test_shares_are_those_of_users(seed, d):
     backend = TableBackend(random_front(seed, d=d, n=8), normalization="none")
@@ -426,7 +433,16 @@ def overlapping(ax) -> list[tuple[str, str]]:
 LONG = "an extraordinarily-long/policy-name-with-a-checkpoint-{}-$x_1$"
 
 
-@pytest.mark.parametrize(("count", "width"), [(1, 3.3), (4, 3.3), (12, 3.3), (40, 3.3), (40, 6.9)])
+@pytest.mark.parametrize(
+    ("count", "width"),
+    [
+        (1, 3.3),
+        pytest.param(4, 3.3, marks=pytest.mark.slow),
+        (12, 3.3),
+        (40, 3.3),
+        pytest.param(40, 6.9, marks=pytest.mark.slow),
+    ],
+)
 def test_no_text_overlaps_however_many_policies(count, width):
     backend = table(3, 60, LONG)
     portfolio = build_portfolio(backend, Adaptive(0.0, max_policies=count), progress=False)

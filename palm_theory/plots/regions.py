@@ -165,24 +165,24 @@ def _unlabelled(count: int, total: int) -> str:
 
 
 def _triangle(portfolio: Portfolio, section: Face, drawn: list[Cell], ax: Axes | None) -> Axes:
-    ax = ternary_axes(ax, section.labels)
+    plane = ternary_axes(ax, section.labels)
     for cell, tint in zip(drawn, tint_numbers(drawn, len(TINTS)), strict=True):
-        ax.fill(
+        plane.fill(
             *columns(cell.corners), facecolor=TINTS[tint], edgecolor="black", linewidth=0.6, gid=f"cell {cell.policy}"
         )
-    ax.scatter(*columns(corners_of(drawn)), s=5, color="black", zorder=5, clip_on=False, gid="corners")
+    plane.scatter(*columns(corners_of(drawn)), s=5, color="black", zorder=5, clip_on=False, gid="corners")
     certificate = portfolio.certificate
     worst = worst_on(section, certificate)
     if worst is not None:
-        mark_worst(ax, *flat(worst[None, :])[0])
+        mark_worst(plane, *flat(worst[None, :])[0])
     keyed = key_of(portfolio)
-    footer(ax, handles(certificate, with_worst=worst is not None), _key(portfolio, drawn) if keyed else (), drop=32)
+    footer(plane, handles(certificate, with_worst=worst is not None), _key(portfolio, drawn) if keyed else (), drop=32)
     said = [*remarks(portfolio, section, worst), "" if keyed else NUMBERS]
     # The note takes its place before cells are measured, with as much as it may have to say.
-    note(ax, *said, _unlabelled(len(drawn), len(drawn)), pad=TITLE_PAD)
-    small = _label_polygons(ax, drawn, worst)
-    note(ax, *said, _unlabelled(small, len(drawn)), pad=TITLE_PAD)
-    return ax
+    note(plane, *said, _unlabelled(len(drawn), len(drawn)), pad=TITLE_PAD)
+    small = _label_polygons(plane, drawn, worst)
+    note(plane, *said, _unlabelled(small, len(drawn)), pad=TITLE_PAD)
+    return plane
 
 
 def _key(portfolio: Portfolio, drawn: list[Cell]) -> list[str]:

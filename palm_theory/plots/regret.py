@@ -120,7 +120,7 @@ def _map(
     resolution: int,
     ax: Axes | None,
 ) -> Axes:
-    ax = ternary_axes(ax, section.labels)
+    plane = ternary_axes(ax, section.labels)
     sides = [
         cell.corners + part * (np.roll(cell.corners, -1, axis=0) - cell.corners)
         for cell in drawn
@@ -133,26 +133,27 @@ def _map(
     largest = float(gaps.max())
     if largest > 0:
         levels = np.linspace(0, largest, LEVELS + 1)
-        painted = ax.tricontourf(
+        painted = plane.tricontourf(
             *columns(inner), gaps, levels=levels, cmap="Greys", vmin=-0.05 * largest, vmax=1.25 * largest
         )
-        ax.tricontour(*columns(inner), gaps, levels=levels[1:-1], colors="#444444", linewidths=0.3)
-        bar = root_figure(ax).colorbar(painted, ax=ax, shrink=0.6, pad=0.06, aspect=14, ticks=levels[::2])
+        plane.tricontour(*columns(inner), gaps, levels=levels[1:-1], colors="#444444", linewidths=0.3)
+        bar = root_figure(plane).colorbar(painted, ax=plane, shrink=0.6, pad=0.06, aspect=14, ticks=levels[::2])
         bar.set_label(measure, fontsize=SMALL)
         bar.ax.tick_params(labelsize=SMALL - 0.5, length=2)
         bar.ax.set_yticklabels([f"{level:.2g}" for level in levels[::2]])
     for cell in drawn:
-        ax.fill(*columns(cell.corners), facecolor="none", edgecolor="#0072B2", linewidth=0.5)
-    ax.scatter(*columns(corners_of(drawn)), s=3, color="#0072B2", zorder=5, clip_on=False, gid="corners")
+        plane.fill(*columns(cell.corners), facecolor="none", edgecolor="#0072B2", linewidth=0.5)
+    plane.scatter(*columns(corners_of(drawn)), s=3, color="#0072B2", zorder=5, clip_on=False, gid="corners")
     certificate = portfolio.certificate
     worst = worst_on(section, certificate)
     if worst is not None:
-        mark_worst(ax, *flat(worst[None, :])[0])
+        mark_worst(plane, *flat(worst[None, :])[0])
     entries = handles(certificate, with_worst=worst is not None, corners="corner weights and cells")
     entries[0].set_color("#0072B2")
-    footer(ax, entries, drop=32)
-    note(ax, *remarks(portfolio, section, worst), "" if largest > 0 else "There is no regret to show.", pad=TITLE_PAD)
-    return ax
+    footer(plane, entries, drop=32)
+    nothing = "" if largest > 0 else "There is no regret to show."
+    note(plane, *remarks(portfolio, section, worst), nothing, pad=TITLE_PAD)
+    return plane
 
 
 def _distribution(portfolio: Portfolio, backend: PolicyBackend, samples: int, seed: int, ax: Axes | None) -> Axes:

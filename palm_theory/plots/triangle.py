@@ -35,6 +35,8 @@ def ternary_axes(ax: Axes | None, names: Sequence[str], *, height: float = 4.6, 
         raise InputError('three weights need ternary axes: make them with add_subplot(projection="ternary")')
     for axis in (ax.taxis, ax.laxis, ax.raxis):  # pyright: ignore[reportAttributeAccessIssue]
         axis.set_ticks(TICKS)
+        # Names stand at the corners. Placing an empty axis label anew takes mpltern most of the time of every layout.
+        axis.set_label_coords(0.5, 0.5)
     ax.tick_params(labelsize=SMALL - 0.5, length=2, pad=2)
     for spine in ax.spines.values():
         spine.set_linewidth(0.8)

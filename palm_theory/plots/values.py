@@ -89,7 +89,7 @@ def _sandwich(ax: Axes, portfolio: Portfolio, backend: PolicyBackend, section: F
         inner = None if member.weights is None else section.inner(member.weights)
         if inner is not None:
             solved.append(inner)
-    inner = np.unique(np.round(np.array(solved), 12), axis=0)[::-1]
+    inner = np.unique(np.round(np.vstack(solved), 12), axis=0)[::-1]
     bounds = optimal_values(backend, section.weights(inner))
     hull = UpperHull(np.array([bounds[inner[:, 0] == 1].min(), bounds[inner[:, 0] == 0].min()]))
     for weights, bound in zip(inner, bounds, strict=True):
