@@ -1,4 +1,4 @@
-"""What a server logs of its requests, in the form of ``traffic``, for drift and extension. No prompts, no user names."""
+"""A server's log of requests, in the form of ``traffic``, for drift and extension. No prompts, no user names."""
 
 from __future__ import annotations
 
