@@ -82,10 +82,10 @@ def serve_command(
     from palm_theory.serving.app import make_app
     from palm_theory.serving.asking import Asker
     from palm_theory.serving.elicit import add_elicitation
-    from palm_theory.serving.journal import WeightsLog
     from palm_theory.serving.limits import Limits
     from palm_theory.serving.logs import log_as_json
     from palm_theory.serving.server import Server, raise_file_limit
+    from palm_theory.serving.weights_log import WeightsLog
 
     limits = Limits(
         body_bytes=max_body,

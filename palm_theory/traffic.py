@@ -1,16 +1,18 @@
 """The log of what was served: one JSON object a line, written by a server, read by ``palm drift``.
 
     {"time": 1764086400.0, "user": "ada", "weights": {"quality": 0.7, "speed": 0.3}, "policy": "p02",
-     "predicted_regret": 0.004}
+     "predicted_regret": 0.004, "gap_kind": "predicted", "source": "body"}
 
 ``time`` in seconds since 1970 (UTC); ``user`` or null; ``weights`` by objective, or null where a policy was asked for
 by name; ``policy`` as the portfolio names it (p00, …); ``predicted_regret`` what the server said beforehand, in the
-unit of the rewards, or null. Other keys are ignored.
+unit of the rewards, or null; ``gap_kind`` what that number is and ``source`` where the weights came from, as in the
+headers of ``palm serve``, or null: kept for people, not read by ``palm drift``. Other keys are ignored.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -37,6 +39,8 @@ class ServedRequest:
     policy: str
     user: str | None = None
     predicted_regret: float | None = None
+    gap_kind: str | None = None
+    source: str | None = None
 
     @classmethod
     def of(
@@ -60,6 +64,8 @@ class ServedRequest:
             "weights": None if self.weights is None else dict(self.weights),
             "policy": self.policy,
             "predicted_regret": self.predicted_regret,
+            "gap_kind": self.gap_kind,
+            "source": self.source,
         }
         return canonical_json(data) + "\n"
 
@@ -72,14 +78,19 @@ class ServedRequest:
         missing = [key for key in ("time", "weights", "policy") if key not in data]
         if missing:
             raise ValueError(f"no {missing[0]!r}")
-        weights, user, regret = data["weights"], data.get("user"), data.get("predicted_regret")
+        weights, regret = data["weights"], data.get("predicted_regret")
         if weights is not None and not (isinstance(weights, dict) and all(map(_is_number, weights.values()))):
             raise ValueError(f"weights must be an object of numbers by objective, or null, got {weights!r}")
         if not _is_number(data["time"]) or not isinstance(data["policy"], str):
             raise ValueError("time must be a number and policy a name")
-        if not (user is None or isinstance(user, str)) or not (regret is None or _is_number(regret)):
-            raise ValueError("user must be text or null, predicted_regret a number or null")
-        return cls(float(data["time"]), weights, data["policy"], user, None if regret is None else float(regret))
+        if not (regret is None or _is_number(regret)):
+            raise ValueError(f"predicted_regret must be a number or null, got {regret!r}")
+        texts = {key: data.get(key) for key in ("user", "gap_kind", "source")}
+        for key, value in texts.items():
+            if not (value is None or isinstance(value, str)):
+                raise ValueError(f"{key} must be text or null, got {value!r}")
+        regret = None if regret is None else float(regret)
+        return cls(float(data["time"]), weights, data["policy"], predicted_regret=regret, **texts)
 
 
 def _is_number(value: Any) -> bool:
@@ -93,15 +104,17 @@ class TrafficLog:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         with explained_disk_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def append(self, request: ServedRequest) -> None:
-        """Write one line. Raises ArtifactError where the disk is full."""
+        """Write one line, whole or not at all. Raises ArtifactError where the disk is full."""
         line = request.to_line().encode()
         with explained_disk_errors(self.path):
             written = os.write(self._descriptor, line)
             if written < len(line):
-                raise OSError(None, "only part of a line could be written; is the disk full?")
+                os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR) - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Close the file."""

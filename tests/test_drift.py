@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import threading
 
 import numpy as np
@@ -83,6 +84,24 @@ def test_bad_logs_are_refused(tmp_path, small, line, message):
 def test_a_full_disk_is_an_error(small):
     with TrafficLog("/dev/full") as log, pytest.raises(ArtifactError, match="cannot write"):
         log.append(ServedRequest.of(small, 1.0, [1, 0, 0], "p00"))
+
+
+def test_a_disk_that_fills_leaves_no_half_line(tmp_path, small):
+    path = tmp_path / "log.jsonl"
+    request = ServedRequest.of(small, 1.0, [1, 0, 0], "p00")
+    whole = len(request.to_line())
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with TrafficLog(path) as log:
+        log.append(request)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (whole + whole // 2, hard))
+        try:
+            with pytest.raises(ArtifactError, match="cannot write"):
+                log.append(request)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        assert path.stat().st_size == whole
+        log.append(request)
+    assert len(read_traffic(path, small.objectives)) == 2
 
 
 def test_regret_is_exact_where_the_backend_tells(tmp_path, small):

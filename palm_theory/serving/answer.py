@@ -14,11 +14,11 @@ from starlette.responses import Response
 from palm_theory.serving.asking import BODY_FIELD, HEADER, Asker
 from palm_theory.serving.body import Disconnected, Receive, read_object
 from palm_theory.serving.errors import ApiError, unavailable
-from palm_theory.serving.journal import WeightsLog
 from palm_theory.serving.limits import Limits
 from palm_theory.serving.metrics import Metrics
 from palm_theory.serving.reply import Answerer, ClientGone, Reply, Send, error_reply, send_reply, unless_client_leaves
 from palm_theory.serving.routing import Decision
+from palm_theory.serving.weights_log import WeightsLog
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ import pytest
 from openai import APIError, APIStatusError, InternalServerError, NotFoundError, OpenAI, RateLimitError
 
 from palm_theory import Portfolio
-from palm_theory.serving.journal import WeightsLog, hashed
 from palm_theory.serving.limits import Limits
+from palm_theory.serving.weights_log import WeightsLog, hashed
+from palm_theory.traffic import read_traffic
 from tests.serving.conftest import Serve, forwarding
 
 
@@ -240,6 +241,11 @@ def test_metrics_and_the_weights_log_say_who_was_served(serve: Serve, portfolio:
         None,
         None,
     )
+    # palm drift reads it.
+    traffic = read_traffic(log, portfolio.objectives)
+    assert traffic.policies == ("p02", "p00")
+    assert traffic.users == (hashed("ann@example.org"), None)
+    assert traffic.has_weights.tolist() == [True, False]
     assert "secret" not in log.read_text()
     assert "ann" not in log.read_text()
     text = httpx.get(f"{running.url}/metrics").text
