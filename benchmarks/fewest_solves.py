@@ -107,7 +107,7 @@ def fewest_solves_near_corners(values: Array, epsilon: float) -> int:
         -(scales < 1).astype(float),
         constraints=LinearConstraint(rows, -np.inf, 1.0),
         integrality=np.ones(len(corners)),
-        bounds=Bounds(0, (scales < 1).astype(float)),
+        bounds=Bounds(np.zeros(len(corners)), (scales < 1).astype(float)),  # type: ignore[arg-type]
     )
     return int(np.floor(-answer.fun + 1e-6))
 

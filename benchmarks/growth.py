@@ -73,7 +73,7 @@ def until_budget(d: int, seed: int) -> list[dict[str, Any]]:
 def slope(rows: list[dict[str, Any]], key: str) -> tuple[float, float]:
     """d log(key) / d log(1/δ) and its standard error."""
     x = [math.log(1 / row["delta"]) for row in rows]
-    fit = linregress(x, [math.log(row[key]) for row in rows])
+    fit: Any = linregress(x, [math.log(row[key]) for row in rows])
     return float(fit.slope), float(fit.stderr)
 
 

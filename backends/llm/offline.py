@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backends.llm.decoding import Sampled
 from backends.llm.pools import load_answers
@@ -66,7 +67,7 @@ def take_plan_steps(
     return losses
 
 
-def pick(scores: Array, count: int, rng: np.random.Generator) -> Array:
+def pick(scores: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Indices of ``count`` answers (all of them where there are fewer): half from the best third, half from the worst.
 
     The loss is least at the same place whichever answers are taken by their scores alone; far apart they tell most.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -181,7 +181,7 @@ def _number(ax: Axes, portfolio: Portfolio, i: int, j: int) -> None:
                 taken.append(mine)
                 ax.annotate(
                     str(member.index),
-                    portfolio.rewards[member.index, [i, j]],
+                    (float(member.value.rewards[i]), float(member.value.rewards[j])),
                     xytext=(dx, dy),
                     textcoords="offset points",
                     fontsize=SMALL,
@@ -214,8 +214,9 @@ def _pairs(ax: Axes, portfolio: Portfolio, behind: Array | None, chosen: list[in
             panel.set_ylabel(fitted(portfolio.objectives[j], height * up - 12, SMALL), fontsize=SMALL)
         else:
             panel.set_yticklabels([])
+    first = cast("Axes", ax.child_axes[0])
     ax.legend(
-        *ax.child_axes[0].get_legend_handles_labels(),
+        *first.get_legend_handles_labels(),
         loc="upper right",
         fontsize=SMALL,
         frameon=False,

@@ -69,7 +69,7 @@ def policy_profiles(portfolio: Portfolio, *, ax: Axes | None = None) -> Axes:
     for side in ax.spines.values():
         side.set_visible(False)
     for place, column in zip(places, table.T, strict=True):
-        ax.axvline(place, color="black", linewidth=0.7, zorder=0)
+        ax.axvline(float(place), color="black", linewidth=0.7, zorder=0)
         sign = -1.0 if place == d else 1.0
         ends_of_axis = (column.min(), column.max()) if np.ptp(column) > 0 else (None, None)
         for value, y, up, away in ((ends_of_axis[0], 0.0, "top", -4), (ends_of_axis[1], 1.0, "bottom", 4)):

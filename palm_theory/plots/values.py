@@ -86,10 +86,10 @@ def _sandwich(ax: Axes, portfolio: Portfolio, backend: PolicyBackend, section: F
     """Draw J* and U; the largest value drawn."""
     solved = [np.array([1.0, 0.0]), np.array([0.0, 1.0])]
     for member in portfolio:
-        inner = None if member.weights is None else section.inner(member.weights)
-        if inner is not None:
-            solved.append(inner)
-    inner = np.unique(np.round(np.vstack(solved), 12), axis=0)[::-1]
+        point = None if member.weights is None else section.inner(member.weights)
+        if point is not None:
+            solved.append(point)
+    inner: Array = np.asarray(np.unique(np.round(np.vstack(solved), 12), axis=0)[::-1], dtype=np.float64)
     bounds = optimal_values(backend, section.weights(inner))
     hull = UpperHull(np.array([bounds[inner[:, 0] == 1].min(), bounds[inner[:, 0] == 0].min()]))
     for weights, bound in zip(inner, bounds, strict=True):
