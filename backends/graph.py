@@ -94,7 +94,10 @@ class GraphBackend(DeclaredBackend):
 
     @classmethod
     def assignment(cls, costs: ArrayLike, *, objectives: Sequence[str] | None = None) -> GraphBackend:
-        """The assignment problem of ``costs`` (d, n, m): costs[k, i, j] of giving task j to agent i."""
+        """The assignment problem of ``costs`` (d, n, m): costs[k, i, j] of giving task j to agent i.
+
+        Raises InputError on another shape or an empty axis.
+        """
         import networkx as nx
 
         table = np.asarray(costs, dtype=np.float64)

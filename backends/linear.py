@@ -126,6 +126,8 @@ class LinearBackend(DeclaredBackend):
         return {**digests, "minimize": list(program.minimize)}
 
     def optimize(self, weights: Array) -> Solution:
+        """The nondominated vertex that is best at ``weights`` (d,), with its dual bound. Raises BackendError where the
+        solver fails or its bound and its vertex do not meet."""
         found = self._nondominated(weights)
         value = self._value(found.point)
         offsets = np.array([normalizer.offset for normalizer in self.normalizers])

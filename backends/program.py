@@ -82,7 +82,8 @@ def linear_program(
     objectives: Sequence[str] | None = None,
     constants: float | Array = 0.0,
 ) -> LinearProgram:
-    """A ``LinearProgram`` from arrays; single numbers stand for all objectives or variables. x ≥ 0 by default."""
+    """A ``LinearProgram`` from arrays: costs (d, n), matrix (m, n), bounds (m,) and (n,); single numbers stand for all
+    objectives or variables. x ≥ 0 by default. Raises InputError as ``LinearProgram`` does."""
     table = np.atleast_2d(np.asarray(costs, dtype=np.float64))
     d, n = table.shape
     senses = (minimize,) * d if isinstance(minimize, bool) else tuple(bool(sense) for sense in minimize)

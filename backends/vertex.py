@@ -25,7 +25,7 @@ UPPER = highspy.HighsBasisStatus.kUpper
 def refined_vertex(
     point: Array, basis: Any, matrix: sparse.csr_matrix, lower: Array, upper: Array, row_lower: Array, row_upper: Array
 ) -> Array:
-    """x with its nonbasic variables and rows at their bounds exactly, and the basic variables solved for.
+    """x, shape (n,), with its nonbasic variables and rows at their bounds exactly, and the basic variables solved for.
 
     The square system A[nonbasic rows, basic columns]·x_B = bound − A[nonbasic rows, nonbasic columns]·x_N is solved by
     sparse LU with iterative refinement, residuals in extended precision. Falls back to ``point`` where the basis is

@@ -35,7 +35,7 @@ def extreme_points(points: ArrayLike, normalizers: Sequence[Normalizer]) -> np.n
     These are the vertices of conv(points) ± R^d_≥0, the points that are the only optimum at some weights: the ones
     that multi-objective codes publish. A point that is optimal only at weights with zeros may be dominated, and is no
     vertex of that set; one on a face between others is not extreme; of equal points the first counts. Equality is to
-    1e-12 relative to the values.
+    1e-12 relative to the values. Raises InputError on another shape or an empty table.
     """
     table = as_float_array(points, "points")
     if table.ndim != 2 or len(table) == 0 or table.shape[1] != len(normalizers):
@@ -126,7 +126,7 @@ def read_points(path: str | Path, objectives: int) -> Array:
 
 
 def write_points(path: str | Path, points: Array, objectives: Sequence[str]) -> None:
-    """Points as JSON (a list of objects) where the name ends in .json, else as CSV with a header."""
+    """Points (K, d) as JSON (a list of objects) where the name ends in .json, else as CSV with a header."""
     target = Path(path)
     rows = plain_points(points)
     with explained_disk_errors(target):
@@ -139,6 +139,6 @@ def write_points(path: str | Path, points: Array, objectives: Sequence[str]) -> 
 
 
 def plain_points(points: Array) -> list[list[int | float]]:
-    """Points as numbers, whole ones as integers, in lexicographic order."""
+    """Points (K, d) as numbers, whole ones as integers, in lexicographic order."""
     ordered = points[np.lexsort(points.T[::-1])] if len(points) else points
     return [[int(x) if x == int(x) and abs(x) < 2**53 else float(x) for x in row] for row in ordered]

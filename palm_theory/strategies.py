@@ -7,6 +7,7 @@ weights: that makes every build resumable and parallel.
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
@@ -74,7 +75,9 @@ class Strategy(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters, stored with the portfolio."""
-        return {"strategy": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
+        # As JSON gives it back, so that a portfolio that was loaded says the same as one just built.
+        parameters = json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
+        return {"strategy": type(self).__name__, **parameters}
 
 
 class _History:

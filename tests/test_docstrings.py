@@ -48,17 +48,24 @@ def _trees() -> dict[Path, ast.Module]:
 
 
 @cache
-def _classes() -> dict[str, ast.ClassDef]:
-    return {node.name: node for tree in _trees().values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+def _classes() -> dict[str, list[ast.ClassDef]]:
+    """Every class by its name, which two modules may share."""
+    found: dict[str, list[ast.ClassDef]] = {}
+    for tree in _trees().values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(node)
+    return found
 
 
 def _bases(node: ast.ClassDef) -> Iterator[ast.ClassDef]:
     """The classes of this repository that a class descends from, nearest first."""
     for base in node.bases:
-        found = _classes().get(ast.unparse(base).split("[")[0].split(".")[-1])
-        if found is not None:
-            yield found
-            yield from _bases(found)
+        name = ast.unparse(base).split("[")[0].split(".")[-1]
+        for found in _classes().get(name, []):
+            if found.name != node.name:  # a library's class may have the name of ours
+                yield found
+                yield from _bases(found)
 
 
 def _is_overload(node: Function) -> bool:

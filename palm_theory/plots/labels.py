@@ -57,7 +57,7 @@ def room_in_polygon(corners: Array, width: float, height: float) -> tuple[Array,
 
 
 def spread(positions: Array, gap: float, low: float, high: float) -> Array:
-    """Positions at least ``gap`` apart within [low, high], in the same order, as near as may be (least squares).
+    """Positions (n,) at least ``gap`` apart within [low, high], in the same order, as near as may be (least squares).
 
     Where n·gap does not fit, they are evenly spaced. With z_i = y_i − i·gap the constraint is z non-decreasing, so the
     answer is an isotonic regression (pool adjacent violators).

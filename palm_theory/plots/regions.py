@@ -141,7 +141,7 @@ def handles(certificate: Certificate, *, with_worst: bool, corners: str = "corne
 
 
 def remarks(portfolio: Portfolio, section: Face, worst: Array | None) -> list[str]:
-    """What to say of the section, of estimated values, and of a worst weight that is not marked."""
+    """What to say of the section, of estimated values, and of a worst weight (d,) that is not marked."""
     certificate = portfolio.certificate
     said = [section.describe()]
     if any(value.is_estimate for value in portfolio.policy_values):

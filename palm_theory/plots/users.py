@@ -51,7 +51,7 @@ def users_served(
     seed: int = 0,
     ax: Axes | None = None,
 ) -> Axes:
-    """The share of users each policy serves, largest first; ``users``, ``samples`` and ``seed`` as for ``shares``.
+    """The share of users each policy serves, largest first; ``users`` (n, d), ``samples``, ``seed`` as in ``shares``.
 
     Where not all bars are legible at the height of ``ax`` the smallest are added up in one hatched bar. The note gives
     the usage perplexity exp(−Σ p·log p): how many policies are in effective use. Raises InputError on weights that are

@@ -49,7 +49,10 @@ COMPLETION_ERRORS = _errors(400, 401, 404, 408, 413, 415, 429, 431, 500, 502, 50
 
 
 def make_app(router: Router, keys: Sequence[str] = (), extend: Callable[[FastAPI], None] | None = None) -> Gate:
-    """The ASGI application of a router; it starts and stops the answerer with itself. ``extend`` adds endpoints."""
+    """The ASGI application of a router; it starts and stops the answerer with itself. ``extend`` adds endpoints.
+
+    Raises InputError on an API key that no header can carry.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -24,7 +24,7 @@ class Profiles(Protocol):
     """Where users' weights are stored."""
 
     def get(self, user: str) -> WeightsLike | None:
-        """The weights of ``user``, or None where there are none."""
+        """The weights of ``user``, shape (d,), or None where there are none."""
         ...
 
 
@@ -33,7 +33,8 @@ class Asker:
 
     The model says how: ``palm`` and ``palm:name=weight,…`` are answered by the policy for the weights, and a policy's
     name (p00, or its label where that is unique) by that policy. Weights are taken from the first of: the body's
-    ``palm_weights``, the header X-Palm-Weights, the model name, the stored profile of ``user``, the server's default.
+    ``palm_weights``, the header X-Palm-Weights, the model name, the stored profile of ``user``, the server's default,
+    of shape (d,) and uniform unless given.
     """
 
     def __init__(self, portfolio: Portfolio, profiles: Profiles | None = None, default: Array | None = None) -> None:

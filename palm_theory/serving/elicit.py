@@ -23,7 +23,8 @@ PATH = "/v1/palm/elicit/{user}"
 def add_elicitation(app: FastAPI, elicitation: Elicitation, profiles: Profiles, limits: Limits) -> None:
     """Mount the endpoints. Each answers with the state to show (``Elicitation.state``), 409 with it on a conflict.
 
-    Weights they arrive at are stored in ``profiles``, and serve the user's next request by its ``user``.
+    Weights they arrive at are stored in ``profiles``, and serve the user's next request by its ``user``. A
+    request that is not as it should be raises ApiError, answered in OpenAI's form.
     """
 
     def session(user: str) -> Session:

@@ -20,7 +20,7 @@ class Gate:
     """An ASGI application around another: 401 without a key where keys are set, 503 while draining.
 
     Completions are answered from here, past the framework's middleware and routing, which would cost as much again as
-    all the rest of forwarding a request.
+    all the rest of forwarding a request. Raises InputError on an API key that no header can carry.
     """
 
     def __init__(self, app: Any, router: Router, keys: Sequence[str] = ()) -> None:

@@ -26,15 +26,19 @@ class Local:
         self._ids = map("{:s}{:08x}".format, itertools.repeat(secrets.token_hex(8)), itertools.count())
 
     async def start(self) -> None:
+        """Load the model; requests may come before it is ready."""
         self.engine.start()
 
     async def stop(self) -> None:
+        """Let what runs come to its end, then free the model."""
         await asyncio.to_thread(self.engine.stop)
 
     def not_ready(self) -> str | None:
+        """Why no request can be answered yet, or None."""
         return self.engine.not_ready()
 
     async def answer(self, endpoint: str, body: dict[str, Any], decision: Decision) -> Reply:
+        """The completion, whole or as events. Raises ApiError on a request it cannot answer."""
         request = parse_request(endpoint, body, self.limits)
         question = self._question(request, decision)
         events: asyncio.Queue[Event] = asyncio.Queue()

@@ -14,6 +14,7 @@ class JsonLines(logging.Formatter):
     """A log record as JSON; ``extra={"fields": {...}}`` adds fields."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON for a log record."""
         data: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),

@@ -66,7 +66,7 @@ class RoutingTable:
         return Decision(policy, self.names[policy], weights, source, gap)
 
     def named(self, policy: int, weights: Array | None, source: str) -> Decision:
-        """A policy the client named itself; with weights, its gap there."""
+        """A policy the client named itself; with weights (d,), its gap there."""
         gap = None
         if weights is not None:
             best, values, of_best = self._at(weights)

@@ -38,6 +38,8 @@ Weights = dict[str, float] | list[float]
 
 
 class Strict(BaseModel):
+    """A request's fields in their own types: nothing is coerced, unknown fields are kept for the checks."""
+
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 

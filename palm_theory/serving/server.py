@@ -159,6 +159,7 @@ class Server(uvicorn.Server):
         self._deadline = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain on the first signal, leave on the second."""
         if self.router.draining:
             self.should_exit = True
         else:
@@ -171,6 +172,7 @@ class Server(uvicorn.Server):
         logger.info("shutting down", extra={"fields": {"in_flight": self.router.in_flight}})
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; what is loaded by now is left out of garbage collection."""
         await super().startup(sockets)
         # What is loaded by now stays: without this, every full collection walks all of it and stops requests meanwhile.
         gc.collect()
@@ -178,6 +180,7 @@ class Server(uvicorn.Server):
         gc.set_threshold(COLLECT_AFTER)
 
     async def on_tick(self, counter: int) -> bool:
+        """Whether to leave: once drained, when nothing runs any more."""
         if self.router.draining and not self.should_exit:
             now = time.monotonic()
             if self.router.in_flight:

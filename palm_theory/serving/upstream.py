@@ -64,6 +64,7 @@ class Upstream:
         self._trouble: str | None = "the upstream has not answered yet"
 
     async def start(self) -> None:
+        """Open the connections and begin to check that the upstream is there."""
         headers = {"content-type": JSON}
         if self.settings.api_key:
             headers["authorization"] = f"Bearer {self.settings.api_key}"
@@ -78,6 +79,7 @@ class Upstream:
         self._checks = asyncio.create_task(self._keep_checking())
 
     async def stop(self) -> None:
+        """Stop checking and close the connections."""
         if self._checks is not None:
             self._checks.cancel()
             await asyncio.gather(self._checks, return_exceptions=True)
@@ -85,6 +87,7 @@ class Upstream:
             await self._session.close()
 
     def not_ready(self) -> str | None:
+        """Why the upstream cannot be used now, or None."""
         return self._trouble
 
     async def _keep_checking(self) -> None:
@@ -111,6 +114,7 @@ class Upstream:
         return f"the upstream does not list {', '.join(missing[:10])}" if missing else None
 
     async def answer(self, endpoint: str, body: dict[str, Any], decision: Decision) -> Reply:
+        """The upstream's answer, streamed through. Raises ApiError where it fails or is away."""
         theirs = self.settings.names[decision.name]
         forwarded = {key: value for key, value in body.items() if key != BODY_FIELD}
         forwarded["model"] = theirs
