@@ -68,8 +68,8 @@ def take_plan_steps(
 
 
 def pick(scores: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Indices (count,) of answers with ``scores`` (m,), half from the best third and half from the worst; of all m where
-    there are fewer.
+    """Indices (count,) of answers with ``scores`` (m,), half from the best third and half from the worst; of all m
+    where there are fewer.
 
     The loss is least at the same place whichever answers are taken by their scores alone; far apart they tell most.
     """
