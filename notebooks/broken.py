@@ -53,23 +53,23 @@ def _(mo):
 @app.cell
 def _(BanditBackend, OracleError, Solution, UniformGrid, audit, build_portfolio, exact, np, rewards, stop):
     class Early(BanditBackend):
-        """A bandit whose solver stops early, and which declares ``declared`` as its error. It knows no J* otherwise."""
+        """A bandit whose solver stops early, and which declares ``claimed`` as its error. It knows no J* otherwise."""
 
-        declared = 0.0
+        claimed = 0.0
         powers = frozenset()
 
         @property
         def oracle_error(self):
-            return OracleError(self.declared, 0.0)
+            return OracleError(self.claimed, 0.0)
 
         def optimize(self, weights):
             best = super().optimize(weights).policy
             policy = (1 - stop.value) * best + stop.value * np.full_like(best, 1 / best.shape[1])
             return Solution(policy, self.evaluate(policy))
 
-    def _built(declared):
+    def _built(claimed):
         backend = Early(rewards, beta=0.02)
-        backend.declared = declared
+        backend.claimed = claimed
         return build_portfolio(backend, UniformGrid(4), progress=False)
 
     liar, honest = _built(0.0), _built(stop.value)
