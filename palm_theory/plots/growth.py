@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -136,8 +136,6 @@ def growth_curve(portfolio: Portfolio, backend: PolicyBackend | None = None, *, 
     Hollow markers at the foot are gaps of exactly 0, which a logarithmic axis cannot show; sizes without any ε ≤ 1 are
     left out. Raises as ``growth``.
     """
-    from matplotlib.ticker import MaxNLocator
-
     _, gaps = growth(portfolio, backend)
     ax = new_axes(ax, height=3.0)
     sizes = np.arange(1, len(gaps) + 1)
@@ -172,7 +170,8 @@ def growth_curve(portfolio: Portfolio, backend: PolicyBackend | None = None, *, 
     missing = int((~np.isfinite(gaps)).sum())
     note(ax, said, f"{missing} sizes have no ε ≤ 1." if missing else "", "Policies in a greedy order.")
     label_axes(ax, "policies kept, k", "worst gap ε")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    locator: Any = ax.xaxis.get_major_locator()
+    locator.set_params(integer=True)
     ax.set_xlim(0.5, len(gaps) + 0.5)
     ax.grid(visible=True, which="major", alpha=0.3)
     return ax
