@@ -8,13 +8,13 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from palm_theory.errors import BackendError, InputError
 from palm_theory.executors.outcome import Outcome, packed, run_packed, task_label
+from palm_theory.executors.stoppable import StoppableExecutor
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,7 +25,7 @@ GIGABYTE = 10**9
 HEAD = "node:__internal_head__"
 
 
-class RayExecutor(Executor):
+class RayExecutor(StoppableExecutor):
     """Runs each call as one Ray task, as many at once as the cluster has room for.
 
     Parameters
@@ -127,15 +127,6 @@ class RayExecutor(Executor):
                 self._settle(task, Outcome(error=BackendError(f"{task.label} was stopped")))
                 _cancel(task.ref, force=True)
         self._disconnect()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        if kind is not None and not issubclass(kind, Exception):
-            self.stop()
-        else:
-            self.shutdown(wait=True, cancel_futures=kind is not None)
-        return None
 
     def _launch(self, task: _Task) -> None:
         task.ref = self._remote.remote(self._gate, task.number, task.payload)

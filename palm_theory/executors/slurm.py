@@ -10,15 +10,15 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from palm_theory.errors import BackendError, InputError
 from palm_theory.executors.outcome import Outcome, packed, run_packed, task_label
 from palm_theory.executors.squeue import QueueStates, is_over
+from palm_theory.executors.stoppable import StoppableExecutor
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +34,7 @@ HOPELESS = ("CANCELLED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 """States of a lost job that starting it again would not cure."""
 
 
-class SlurmExecutor(Executor):
+class SlurmExecutor(StoppableExecutor):
     """Runs each call as one SLURM job.
 
     Parameters
@@ -139,15 +139,6 @@ class SlurmExecutor(Executor):
         """Take no more calls and cancel all jobs, queued or running."""
         self._stopped.set()
         self.shutdown(wait=True)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        if kind is not None and not issubclass(kind, Exception):
-            self.stop()
-        else:
-            self.shutdown(wait=True, cancel_futures=kind is not None)
-        return None
 
     def _unstarted(self) -> list[_Task]:
         with self._lock:
