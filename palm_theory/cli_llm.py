@@ -47,7 +47,12 @@ def build_llm(
     ] = "planned",
     epsilon: Annotated[float, typer.Option(help="planned: stop where the forecast gap is at most this.")] = 0.05,
     max_policies: Annotated[
-        int | None, typer.Option("--max-policies", "-k", help="planned: fine-tunes at most. Default: objectives + 1.")
+        int | None,
+        typer.Option(
+            "--max-policies",
+            "-k",
+            help="planned: fine-tunes at most. Default: one an objective and, but for tiny, one more.",
+        ),
     ] = None,
     number: Annotated[int, typer.Option("--number", "-n", help="uniform: n of the lattice; random: how many.")] = 2,
     workers: Annotated[int, typer.Option(help="Training processes at once; 0 for one a GPU, or one a core.")] = 0,
@@ -84,8 +89,7 @@ def build_llm(
     where = _workers(workers, gpu, cluster, slurm, runs)
     backend = llm_backend(model, reward, prompts, held_out, beta, preset, seed, runs, where)
     target = out or runs / "portfolio"
-    # The tiny preset affords one policy an objective and no more.
-    most = len(backend.objectives) if max_policies is None and preset == "tiny" else max_policies
+    most = backend.affordable_policies if max_policies is None else max_policies
     backend.build(_strategy(strategy, epsilon, most, number, seed), target, Console())
     typer.echo(f"saved in {target}")
 
@@ -131,7 +135,7 @@ def _workers(count: int, gpu: list[str] | None, cluster: str | None, slurm: str 
     return _llm().remote_workers(slurm_executor(slurm or "", runs / "slurm"))
 
 
-def _strategy(name: str, epsilon: float, max_policies: int | None, number: int, seed: int) -> Strategy:
+def _strategy(name: str, epsilon: float, max_policies: int, number: int, seed: int) -> Strategy:
     if name == "planned":
         return Planned(epsilon, max_policies)
     return UniformGrid(number) if name == "uniform" else RandomWeights(number, seed)

@@ -71,7 +71,8 @@ class LLMBackend(PolicyBackend):
         ``RemoteWorkers``, tasks of a cluster.
 
     A policy is an ``LLMPolicy``: an ``Adapter`` from ``optimize``, or a ``DecodingMixture``, ``GibbsResampling``,
-    ``Reference`` that the caller makes. Raises InputError on any bad argument, before any model is loaded.
+    ``Reference`` that the caller makes. ``affordable_policies`` is how many fine-tunes the preset has time for. Raises
+    InputError on any bad argument, before any model is loaded.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class LLMBackend(PolicyBackend):
             planning=planning or sizes.planning,
             seed=int(seed),
         )
+        self.affordable_policies = len(self.objectives) + sizes.mixed
         self.folder = Path(folder).absolute()
         self.workers: Runner = workers or Workers()
 
@@ -260,7 +262,7 @@ class LLMBackend(PolicyBackend):
         if strategy is not None and not isinstance(strategy, Planned):
             with solving_threads(self.workers) as executor:
                 return build_portfolio(self, strategy, path=path, executor=executor)
-        planned = strategy or Planned()
+        planned = strategy or Planned(max_policies=self.affordable_policies)
         result = run(self, planned, path, console)
         print_run(result, self, planned, console)
         return result.portfolio

@@ -139,6 +139,8 @@ class Preset:
     held_out: int
     """How many of the held-out prompts are used."""
     max_new_tokens: int
+    mixed: int
+    """How many policies it affords besides one an objective."""
 
 
 PRESETS = {
@@ -156,6 +158,7 @@ PRESETS = {
         Planning(6, 16),
         16,
         24,
+        0,
     ),
     "default": Preset(
         Training(steps=6, learning_rate=7e-4, schedule="linear", micro_batch=6, checkpoint_every=3, plan_steps=10),
@@ -163,6 +166,7 @@ PRESETS = {
         Planning(20, 32),
         48,
         32,
+        1,
     ),
 }
 

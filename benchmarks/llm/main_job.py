@@ -90,7 +90,7 @@ def main() -> None:
     console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
     started = time.monotonic()
     backend = LLMBackend(preset_name=options.preset, folder=options.out, workers=Workers(count=options.workers))
-    strategy = Planned(max_policies=3) if options.preset == "tiny" else Planned()
+    strategy = Planned(max_policies=backend.affordable_policies)
     result = run(backend, strategy, options.out / "portfolio", console)
     print_run(result, backend, strategy, console)
     seconds = time.monotonic() - started
