@@ -20,7 +20,7 @@ from palm_theory.backend import (
     resolve_backend,
     solve,
 )
-from palm_theory.certificate import Certificate
+from palm_theory.certificate import OF_THE_BACKEND, Certificate
 from palm_theory.errors import BackendError, InputError, JournalError, PalmError
 from palm_theory.journal import JOURNAL_FILE, LOCK_FILE, SOLVES_FOLDER, Journal, StoredPolicy
 from palm_theory.paired import certify_paired
@@ -276,5 +276,5 @@ def _certify(backend: PolicyBackend, plan: Plan, solutions: list[Solution]) -> C
         certificate,
         size_bound=size_bound,
         oracle_calls=len(solutions),
-        reference=f"all {len(reference)} policies of the backend" if finite else f"the {len(values)} policies solved",
+        reference=f"all {len(reference)} {OF_THE_BACKEND}" if finite else f"the {len(values)} policies solved",
     )

@@ -12,6 +12,9 @@ import numpy as np
 from palm_theory.errors import ArtifactError
 from palm_theory.simplex import Array
 
+OF_THE_BACKEND = "policies of the backend"
+"""How a reference ends that leaves no policy out."""
+
 
 class Kind(StrEnum):
     """How a certificate's numbers came about."""
@@ -58,13 +61,18 @@ class Certificate:
     size_bound: float | None = None
     corners: int = 0
     oracle_calls: int = 0
-    reference: str = "all policies of the backend"
+    reference: str = f"all {OF_THE_BACKEND}"
     interval: str | None = None
 
     @property
     def is_proof(self) -> bool:
         """Whether the claim is proven (with ``confidence``) for every weight: kind exact or bounded, ε < ∞."""
         return self.kind in (Kind.EXACT, Kind.BOUNDED) and math.isfinite(self.epsilon)
+
+    @property
+    def is_against_optimum(self) -> bool:
+        """Whether J* in the claim is the optimum over every policy of the backend, and not over a reference set."""
+        return self.reference.startswith("all ") and self.reference.endswith(OF_THE_BACKEND)
 
     def certifies(self, epsilon: float, delta: float = 0.0) -> bool:
         """Whether this certificate proves that P is an (epsilon, delta)-portfolio (J* ≥ 0 assumed for ε > 0)."""

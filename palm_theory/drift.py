@@ -15,7 +15,6 @@ import numpy as np
 
 from palm_theory.audit import OptimalValueOracle
 from palm_theory.backend import PolicyBackend, Power, problem_fingerprint
-from palm_theory.certificate import Certificate
 from palm_theory.envelope import lower_envelope
 from palm_theory.errors import InputError
 from palm_theory.hull import UpperHull
@@ -62,7 +61,7 @@ def known_optimum(portfolio: Portfolio, weights: Array, backend: PolicyBackend |
         return Optimum(exact, exact, "exact", "J* asked of the backend")
     estimate = np.maximum(_hull_estimate(portfolio, weights), lower)
     certificate = portfolio.certificate
-    if certificate.is_proof and certificate.reference == Certificate.reference:
+    if certificate.is_proof and certificate.is_against_optimum:
         upper = np.minimum((lower + certificate.delta) / (1 - certificate.epsilon), lower + certificate.additive_gap)
         upper = np.maximum(upper, lower)
         confidence = "" if certificate.confidence == 1 else f", at confidence {certificate.confidence:g}"

@@ -256,7 +256,7 @@ class Portfolio:
         extended = Portfolio.of(
             backend, policies, old, strategy=self.strategy, seed=self.seed, solves=self.solves + len(rows)
         )
-        if old.is_proof and old.confidence == 1 and old.reference == Certificate.reference:
+        if old.is_proof and old.confidence == 1 and old.is_against_optimum:
             fresh = audit(extended, backend, delta=old.delta)
             return extended.with_certificate(replace(fresh, oracle_calls=old.oracle_calls + fresh.oracle_calls))
         return extended.with_certificate(replace(old, size=len(extended)))

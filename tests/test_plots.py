@@ -270,6 +270,22 @@ def test_a_sampled_worst_weight_is_not_called_a_bound():
     assert any("no bound" in label for label in labels)
 
 
+def test_a_certificate_against_a_reference_set_says_nothing_of_the_optimum():
+    portfolio = built(2)
+    certificate = replace(portfolio.certificate, epsilon=0.3, reference="the 4 policies solved, the base model")
+    portfolio = portfolio.with_certificate(certificate)
+    assert not plots.value_functions(portfolio, ax=axes()).collections
+    ax = plots.growth_curve(portfolio, ax=axes())
+    assert "nothing is certified" in said(ax)
+    own = growth(built(2).with_certificate(replace(certificate, epsilon=0.0)))[1]
+    assert np.array_equal(growth(portfolio)[1], own)
+    assert not [line for line in plots.promised_loss(portfolio, has_reference=True, ax=axes()).lines if star(line)]
+
+
+def star(line: matplotlib.lines.Line2D) -> bool:
+    return line.get_marker() == "*"
+
+
 def test_without_certificate_nothing_is_marked_or_claimed():
     unknown = Certificate(np.inf, 0.0, None, Kind.UNKNOWN, confidence=0.0)
     portfolio = built(2).with_certificate(unknown)

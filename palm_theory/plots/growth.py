@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palm_theory.backend import PolicyBackend
+from palm_theory.certificate import Certificate
 from palm_theory.envelope import corner_weights, lower_envelope, rounding_at, scalarize
 from palm_theory.errors import InputError
 from palm_theory.plots.labels import label_ends
@@ -101,9 +102,13 @@ def growth(portfolio: Portfolio, backend: PolicyBackend | None = None) -> tuple[
     order = _greedy_order(values)
     gaps = np.array([_worst_gap(values[order[: k + 1]], optimum) for k in range(len(order))])
     certificate = portfolio.certificate
-    if backend is None and certificate.is_proof:
+    if backend is None and _bounds_optimum(certificate):
         gaps = np.where(np.isfinite(gaps), 1 - (1 - gaps) * (1 - certificate.epsilon), gaps)
     return order, gaps
+
+
+def _bounds_optimum(certificate: Certificate) -> bool:
+    return certificate.is_proof and certificate.confidence == 1 and certificate.is_against_optimum
 
 
 def _worst_gap(values: Array, target: Callable[[Array], Array]) -> float:
@@ -159,7 +164,7 @@ def growth_curve(portfolio: Portfolio, backend: PolicyBackend | None = None, *, 
             fontsize=SMALL,
         )
     certificate = portfolio.certificate
-    claim = certificate.is_proof and certificate.confidence == 1
+    claim = _bounds_optimum(certificate)
     if backend is not None:
         said = "Worst over all weights, against J*."
     elif claim:

@@ -120,6 +120,8 @@ def promised_loss(
 def _truth(ax: Axes, portfolio: Portfolio, unit: float) -> list[Any]:
     """The star of the certificate, or nothing where it proves no loss."""
     certificate = portfolio.certificate
+    if not certificate.is_against_optimum:
+        return []
     claims = [certificate.additive_gap]
     if certificate.is_proof:
         claims.append(certificate.epsilon * unit + certificate.delta)

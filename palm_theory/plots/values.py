@@ -111,8 +111,8 @@ def _certified_band(
 ) -> tuple[float, str]:
     """Draw where the certificate says that J* lies; the largest value drawn and what to say of it."""
     del section
-    if not certificate.is_proof or certificate.epsilon >= 1:
-        return float(lower.max()), "J* is not shown: that needs the backend, and the certificate is no proof."
+    if not (certificate.is_proof and certificate.is_against_optimum) or certificate.epsilon >= 1:
+        return float(lower.max()), "J* is not shown: that needs the backend, and the certificate does not bound it."
     ceiling = np.maximum((lower + certificate.delta) / (1 - certificate.epsilon), lower)
     sure = "" if certificate.confidence == 1 else f" (confidence {certificate.confidence:g})"
     ax.fill_between(

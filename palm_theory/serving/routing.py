@@ -45,8 +45,8 @@ class RoutingTable:
 
     Two upper bounds on J*_w are held against J_w(π_k), and the smaller is taken:
 
-    - a certificate's: L(w) = max_k J_w(π_k) ≥ (1−ε)·J*_w − δ gives J*_w ≤ (L(w) + δ)/(1 − ε), and its additive gap
-      J*_w ≤ L(w) + gap;
+    - a certificate's, unless it is against a reference set only: L(w) = max_k J_w(π_k) ≥ (1−ε)·J*_w − δ gives
+      J*_w ≤ (L(w) + δ)/(1 − ε), and its additive gap J*_w ≤ L(w) + gap;
     - the upper hull of the portfolio's own training weights: J* is convex, so J*_w ≤ Σ λ_i J*_{w_i} for w = Σ λ_i w_i.
       J*_{w_i} is taken to be the best value of the portfolio at w_i. That is a prediction, not a bound, unless every
       policy is optimal where it was trained. It needs policies trained at all d vertices of the simplex.
@@ -96,6 +96,8 @@ class RoutingTable:
 
     def _certified(self, best: float) -> float:
         certificate = self._certificate
+        if not certificate.is_against_optimum:
+            return math.inf
         gap = certificate.additive_gap
         if math.isfinite(certificate.epsilon) and certificate.epsilon < 1:
             relative = (certificate.epsilon * best + certificate.delta) / (1 - certificate.epsilon)

@@ -54,6 +54,15 @@ def test_ties_go_to_the_lowest_index_and_regularisers_count():
     assert table.route(np.array([0.3, 0.7]), "body").policy == 0
 
 
+def test_a_certificate_against_a_reference_set_bounds_nothing_beyond_it():
+    two = [[0.8, 0.2], [0.2, 0.8]]
+    certificate = Certificate(0.1, 0.02, None, Kind.BOUNDED, 0.95, reference="the 4 policies solved, the base model")
+    gap = RoutingTable(hand_made(two, certificate=certificate)).route(np.array([0.5, 0.5]), "body").gap
+    assert (gap.value, gap.kind) == (np.inf, "unknown")
+    trained = RoutingTable(hand_made(two, [[1, 0], [0, 1]], certificate=certificate))
+    assert trained.route(np.array([0.5, 0.5]), "body").gap.kind == "predicted"
+
+
 def test_gaps_say_what_they_are():
     weights = np.array([0.5, 0.5])
     two = [[0.8, 0.2], [0.2, 0.8]]
