@@ -226,7 +226,7 @@ class LLMBackend(PolicyBackend):
         return self.measure(policy).vertex_values
 
     def paired_reference(self) -> dict[str, list[Array]]:
-        """The base model, and the resampling of its held-out answers at a few weights: what no training reaches."""
+        """The base model, and the resampling of its held-out answers at a few weights: what takes no training."""
         answers = self.held_out_answers()
         d = len(self.objectives)
         weights = np.unique(np.vstack([simplex_lattice(d, 2), np.full((1, d), 1 / d)]), axis=0)

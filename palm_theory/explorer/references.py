@@ -12,7 +12,7 @@ import numpy as np
 
 from palm_theory.audit import DEFAULT_CONFIDENCE, OptimalValueOracle, audit, confidence_limits, stack
 from palm_theory.backend import PolicyBackend, Power, solve
-from palm_theory.certificate import Certificate, Kind
+from palm_theory.certificate import OF_THE_BACKEND, Certificate, Kind
 from palm_theory.envelope import lower_envelope
 from palm_theory.sandwich import SolvedWeights
 from palm_theory.simplex import Array, lattice_size, simplex_lattice
@@ -159,7 +159,7 @@ def reference_of(
         return FiniteReference(portfolio, portfolio, text, is_optimum=False, reward_max=reward_max)
     if Power.ALL_VALUES in backend.powers:
         every = backend.all_values()
-        text = f"all {len(every)} policies of the backend"
+        text = f"all {len(every)} {OF_THE_BACKEND}"
         return FiniteReference(every, portfolio, text, is_optimum=True, reward_max=reward_max)
     return BackendReference(backend, portfolio)
 
