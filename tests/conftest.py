@@ -6,7 +6,14 @@ A suite that newcomers and CI run must not fail by chance. To look for new count
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import HealthCheck, Phase, settings
+
+# A suite started in the background of a shell ignores SIGINT, and its children inherit that; but an interrupt is how
+# submitit's local jobs are stopped.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "default",

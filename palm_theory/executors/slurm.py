@@ -41,6 +41,7 @@ class SlurmExecutor(StoppableExecutor):
     ----------
     folder : where submitit keeps pickled calls, results and job logs: on a file system that all nodes share.
     cluster : "slurm"; "local" runs each job as a process of this machine, "debug" in this process: for trying out.
+        Local jobs are stopped by SIGINT, which programs started in the background of a shell ignore.
     cpus, gpus, memory_gb : what one job asks for; gpus is a whole number.
     time_minutes : a job's time limit. A job that reaches it, or is preempted, is requeued and starts its call again.
     partition, parameters : the partition, and any other sbatch option by its name ({"account": "x", "qos": "low"}).
