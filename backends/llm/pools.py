@@ -29,7 +29,7 @@ from palm_theory.simplex import Array
 SCORES_FILE = "samples.npz"
 TEXTS_FILE = "samples.jsonl"
 GATHER_LOCK = ".gather.lock"
-CHUNK = 4
+CHUNK = 2
 """Prompts sampled between two writes: what a killed process may lose."""
 
 Progress = Callable[[int, int], None]

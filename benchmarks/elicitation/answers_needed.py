@@ -1,10 +1,10 @@
 """Answers needed to reach a regret under 1%, and whether the stopping rule can be trusted. On simulated users.
 
-    python -m benchmarks.elicitation.answers_needed [--users 30]
+    python -m benchmarks.elicitation.answers_needed [--users 30] [--seed 1]
 
 Portfolios of KL bandits (8 contexts, 6 actions), answers shown: the actions, by context. Users: weights uniform on the
-simplex, choices by the Bradley–Terry model at the default temperature. Prints the tables, writes
-results/answers_needed.json and .png.
+simplex, choices by the Bradley–Terry model at the default temperature. The seed gives bandits and users; the active
+choice was tuned on those of seed 0. Prints the tables, writes results/answers_needed.json and .png.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ USERS: dict[str, tuple[float, float]] = {
 }
 
 
-def people(d: int, number: int, temperature: float, lapse: float = 0.0) -> list[tuple[User, np.random.Generator]]:
-    """Users with weights uniform on the simplex, and the generator of each one's choices."""
+def people(d: int, numbers: range, temperature: float, lapse: float = 0.0) -> list[tuple[User, np.random.Generator]]:
+    """Users with weights uniform on the simplex, and the generator of each one's choices; a user's number is the seed
+    of both."""
     found = []
-    for seed in range(number):
+    for seed in numbers:
         rng = np.random.default_rng(seed)
         found.append((User(rng.dirichlet(np.ones(d)), temperature, lapse), rng))
     return found
@@ -58,9 +59,9 @@ def stopped_at(run: Run) -> int:
     return len(run.true_regret) - 1 if found is None else found
 
 
-def compare_rules(d: int, number: int) -> dict[str, Any]:
+def compare_rules(d: int, seed: int, numbers: range) -> dict[str, Any]:
     """All rules on one instance and the same users."""
-    portfolio, answers = instance(d)
+    portfolio, answers = instance(d, seed)
     elicitation = Elicitation.of(portfolio, answers, epsilon=EPSILON, samples=SAMPLES)
     result: dict[str, Any] = {"d": d, "policies": len(portfolio), "temperature": elicitation.model.temperature}
     for name, (choose, limit) in RULES.items():
@@ -73,16 +74,18 @@ def compare_rules(d: int, number: int) -> dict[str, Any]:
                 answers=limit,
                 until=(lambda run: run.spread[-1] <= RESOLVED) if name == "resolve w" else (lambda run: False),
             )
-            for user, rng in people(d, number, elicitation.model.temperature)
+            for user, rng in people(d, numbers, elicitation.model.temperature)
         ]
         curve = mean_curve(runs)
         stops = [stopped_at(run) for run in runs]
+        regrets = np.array([run.true_regret[n] for run, n in zip(runs, stops, strict=True)])
         row: dict[str, Any] = {
             "mean_regret": curve,
             "answers_to_1_percent": next((n for n in range(len(curve)) if max(curve[n:]) <= EPSILON), None),
             "mean_stop": float(np.mean(stops)),
             "never_stopped": sum(run.first(run.expected_regret, EPSILON) is None for run in runs),
-            "regret_at_stop": float(np.mean([run.true_regret[n] for run, n in zip(runs, stops, strict=True)])),
+            "regret_at_stop": float(regrets.mean()),
+            "stderr_at_stop": float(regrets.std(ddof=1) / np.sqrt(len(regrets))),
         }
         if name == "resolve w":
             ends = [len(run.true_regret) - 1 for run in runs]
@@ -92,15 +95,15 @@ def compare_rules(d: int, number: int) -> dict[str, Any]:
     return result
 
 
-def calibration(d: int, number: int) -> list[dict[str, Any]]:
+def calibration(d: int, seed: int, numbers: range) -> list[dict[str, Any]]:
     """True regret where the active rule stops, also for users the model does not describe."""
-    portfolio, answers = instance(d)
+    portfolio, answers = instance(d, seed)
     elicitation = Elicitation.of(portfolio, answers, epsilon=EPSILON, samples=SAMPLES)
     rows = []
     for name, (factor, lapse) in USERS.items():
         runs = [
             simulate(elicitation, user, active, rng, answers=40, until=lambda run: run.expected_regret[-1] <= EPSILON)
-            for user, rng in people(d, number, factor * elicitation.model.temperature, lapse)
+            for user, rng in people(d, numbers, factor * elicitation.model.temperature, lapse)
         ]
         regrets = np.array([run.true_regret[-1] for run in runs])
         rows.append(
@@ -109,7 +112,7 @@ def calibration(d: int, number: int) -> list[dict[str, Any]]:
                 "answers": float(np.mean([len(run.true_regret) - 1 for run in runs])),
                 "expected_regret": float(np.mean([run.expected_regret[-1] for run in runs])),
                 "true_regret": float(regrets.mean()),
-                "stderr": float(regrets.std(ddof=1) / np.sqrt(number)),
+                "stderr": float(regrets.std(ddof=1) / np.sqrt(len(regrets))),
                 "within_epsilon": float((regrets <= EPSILON).mean()),
                 "p95": float(np.quantile(regrets, 0.95)),
             }
@@ -139,12 +142,15 @@ def plot(comparisons: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Run it all; tables on standard output."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=30)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=30, help="users a row; three times as many for the stopping rule")
+    parser.add_argument("--seed", type=int, default=1, help="of the bandits and the users")
     arguments = parser.parse_args()
+    first = 1000 * arguments.seed
+    numbers, many = range(first, first + arguments.users), range(first, first + 3 * arguments.users)
     comparisons = []
     for d in (2, 3, 5):
-        found = compare_rules(d, arguments.users)
+        found = compare_rules(d, arguments.seed, numbers)
         comparisons.append(found)
         print(f"d = {d}: {found['policies']} policies, temperature {found['temperature']:.3f}, {arguments.users} users")
         for name in RULES:
@@ -158,11 +164,12 @@ def main() -> None:
             print(
                 f"  {name:10} mean regret stays under 1% from {row['answers_to_1_percent']} answers on; expected "
                 f"regret under 1% after {row['mean_stop']:.1f} on average ({row['never_stopped']} not after "
-                f"{RULES[name][1]}), true regret there {100 * row['regret_at_stop']:.2f}%{extra}",
+                f"{RULES[name][1]}), true regret there {100 * row['regret_at_stop']:.2f}% "
+                f"± {100 * row['stderr_at_stop']:.2f}{extra}",
                 flush=True,
             )
-    rows = calibration(3, 3 * arguments.users)
-    print(f"stopping rule at d = 3, epsilon = 1%, {3 * arguments.users} users each")
+    rows = calibration(3, arguments.seed, many)
+    print(f"stopping rule at d = 3, epsilon = 1%, {len(many)} users each")
     for row in rows:
         print(
             f"  {row['users']:30} {row['answers']:5.1f} answers; expected {100 * row['expected_regret']:.2f}%, true "
@@ -170,9 +177,8 @@ def main() -> None:
             f"{100 * row['within_epsilon']:.0f}%; 95% quantile {100 * row['p95']:.1f}%"
         )
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "answers_needed.json").write_text(
-        json.dumps({"users": arguments.users, "rules": comparisons, "calibration": rows}, indent=1) + "\n"
-    )
+    found = {"seed": arguments.seed, "users": arguments.users, "rules": comparisons, "calibration": rows}
+    (RESULTS / "answers_needed.json").write_text(json.dumps(found, indent=1) + "\n")
     plot(comparisons, RESULTS / "answers_needed.png")
 
 

@@ -66,6 +66,7 @@ def main() -> None:
                 kept = len(profiles.comparisons(user))
                 profiles.close()
                 acknowledged, found, lost = acknowledged + last, found + kept, lost + max(0, last - kept)
+            print(f"round {round_number + 1}: {acknowledged} acknowledged so far, {lost} lost", flush=True)
         with contextlib.closing(sqlite3.connect(path)) as database:
             integrity = database.execute("PRAGMA integrity_check").fetchone()[0]
     print(

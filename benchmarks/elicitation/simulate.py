@@ -33,9 +33,9 @@ class User:
         return bool(rng.random() < logistic(difference / self.temperature))
 
 
-def instance(d: int) -> tuple[Portfolio, tuple[Candidate, ...]]:
+def instance(d: int, seed: int) -> tuple[Portfolio, tuple[Candidate, ...]]:
     """A KL bandit's certified portfolio, and every action in every context as an answer that can be shown."""
-    rewards = np.random.default_rng(100 + d).random((CONTEXTS, ACTIONS, d))
+    rewards = np.random.default_rng(1000 * seed + 100 + d).random((CONTEXTS, ACTIONS, d))
     portfolio = build_portfolio(BanditBackend(rewards, beta=BETA), Adaptive(COVERAGE[d]), progress=False)
     answers = tuple(
         Candidate(f"answer {y}", tuple(rewards[x, y].tolist()), prompt=f"prompt {x}")
