@@ -250,9 +250,8 @@ def _loaded(solution: Solution) -> object:
 
 def _certify(backend: PolicyBackend, plan: Plan, solutions: list[Solution]) -> Certificate:
     if Power.PAIRED_VALUES in backend.powers:
-        certificate = certify_paired(
-            backend, [_loaded(solutions[k]) for k in plan.members], [_loaded(solution) for solution in solutions]
-        )
+        policies = [_loaded(solution) for solution in solutions]
+        certificate = certify_paired(backend, [policies[k] for k in plan.members], policies)
         return replace(certificate, oracle_calls=len(solutions))
     values = [solution.value for solution in solutions]
     members = [values[k] for k in plan.members]

@@ -13,7 +13,7 @@ whose largest value over the simplex is a linear program in (w, t). One set of l
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ def audit_paired(
     *,
     confidence: float = 0.95,
     delta: float = 0.0,
+    value_range: float | None = None,
+    chosen_from: int | None = None,
     described: str | None = None,
 ) -> Certificate:
     """The least ε, at additive gap ``delta``, for which max_k J_w(π_k) ≥ (1−ε)·J_w(π_j) − δ holds for every w ∈ Δ and
@@ -46,24 +48,34 @@ def audit_paired(
     ----------
     portfolio : for each of the K ≥ 1 policies its vertex values r − f·1 on N units, shape (N, d), row n of every
         policy measured on unit n; N ≥ 2.
-    reference : the same for the policies that stand for J*. Members of the portfolio among them, told by equal
-        numbers, need no comparison.
+    reference : the same for the policies that stand for J*. Members of the portfolio among them, told by being the
+        same object, need no comparison. Equal numbers do not make two policies one.
+    value_range : length of an interval that holds every vertex value, where one is known. It is used only where a
+        difference is the same on all N units and so shows no spread: what was never seen then has probability at most
+        1 − p^(1/N), p the failure allowed to the limit, and moves a mean by at most that times the range.
+    chosen_from : of how many policies the portfolio was chosen by these very numbers; the limits then hold for each.
+        By default it was not chosen.
     described : what the reference is, for people.
 
     Intervals are Student's t on the paired differences, an approximation for large N, split by Bonferroni. The kind is
     "bounded", the confidence as given; without any reference policy outside the portfolio the claim holds with
-    certainty and is 0. Raises InputError on shapes that do not pair, numbers that are not finite, or a confidence
-    outside (0, 1).
+    certainty and is 0. Raises InputError on shapes that do not pair, numbers that are not finite, or a confidence or
+    a delta out of range; CertificateError where a difference shows no spread and there is no ``value_range``.
     """
-    ours, others = _checked(portfolio), _checked(reference)
+    if not (math.isfinite(delta) and delta >= 0):
+        raise InputError(f"delta must be finite and >= 0, got {delta}")
+    outside = [values for values in reference if not any(values is own for own in portfolio)]
+    ours = _checked(portfolio)
+    others = _checked(outside) if outside or not reference else []
     n, d = ours[0].shape
     if any(values.shape != (n, d) for values in [*ours, *others]):
         raise InputError(f"every policy needs values of one shape (N, d) on the same units, here {(n, d)}")
-    others = [values for values in others if not any(np.array_equal(values, own) for own in ours)]
-    failure = split_failure(confidence, max(1, (len(others) + 1) * len(ours) * d))
-    width = float(student.ppf(1 - failure, n - 1))  # each limit is one-sided
-    upper = np.array([[_limit(other - own, width) for own in ours] for other in others])
-    lower = np.array([_limit(own, -width) for own in ours])
+    candidates = max(len(ours), chosen_from or 0)
+    compared = len(others) + (len(ours) - 1 if candidates > len(ours) else 0)
+    failure = split_failure(confidence, candidates * d * (1 + compared))
+    limits = _Limits(n, failure, value_range)
+    upper = np.array([[limits.above(other - own) for own in ours] for other in others])
+    lower = np.array([limits.below(own) for own in ours]) if others else np.zeros((len(ours), d))
     epsilon, weights = _least_epsilon(upper, lower, delta)
     additive, _ = _worst(upper)
     return Certificate(
@@ -81,20 +93,30 @@ def audit_paired(
 
 
 def certify_paired(
-    backend: PolicyBackend, portfolio: Sequence[Any], solved: Sequence[Any], *, confidence: float = 0.95
+    backend: PolicyBackend, portfolio: Sequence[Any], solved: Sequence[Any] | None = None, *, confidence: float = 0.95
 ) -> Certificate:
-    """``audit_paired`` of a portfolio's policies against every policy ``solved`` and the backend's own reference.
+    """``audit_paired`` of a portfolio's policies against every policy ``solved``, its members among them as the same
+    objects, and the backend's own reference. Without ``solved`` only the members are known, and the reference says so.
 
     ``backend`` declares PAIRED_VALUES. Raises BackendError where its values are not as that power promises.
     """
     ours = [_of(backend, policy) for policy in portfolio]
     named = backend.paired_reference()
+    outside = [policy for policy in solved or () if not any(policy is own for own in portfolio)]
     reference = [
-        *(_of(backend, policy) for policy in solved),
+        *ours,
+        *(_of(backend, policy) for policy in outside),
         *(values for group in named.values() for values in group),
     ]
-    described = f"the {len(solved)} policies solved" + "".join(f", {name}" for name in named)
-    return audit_paired(ours, reference, confidence=confidence, described=described)
+    candidates = "its own members" if solved is None else f"the {len(solved)} policies solved"
+    return audit_paired(
+        ours,
+        reference,
+        confidence=confidence,
+        value_range=backend.reward_max,
+        chosen_from=len(ours) + len(outside),
+        described=candidates + "".join(f", {name}" for name in named),
+    )
 
 
 def _of(backend: PolicyBackend, policy: Any) -> Array:
@@ -118,14 +140,43 @@ def _checked(policies: Sequence[ArrayLike]) -> list[Array]:
     return values
 
 
-def _limit(values: Array, width: float) -> Array:
-    return values.mean(axis=0) + width * values.std(axis=0, ddof=1) / math.sqrt(len(values))
+class _Limits:
+    """One-sided confidence limits of means of N units, each failing with probability ``failure``."""
+
+    def __init__(self, units: int, failure: float, value_range: float | None) -> None:
+        self._width = float(student.ppf(1 - failure, units - 1)) / math.sqrt(units)
+        self._unseen = -math.expm1(math.log(failure) / units)
+        self._range = value_range
+
+    def above(self, differences: Array) -> Array:
+        """Upper limits of the means of differences (N, d)."""
+        means = differences.mean(axis=0)
+        return means + self._halfwidth(differences, lambda room: np.maximum(room - means, 0.0))
+
+    def below(self, values: Array) -> Array:
+        """Lower limits of the means of values (N, d)."""
+        return values.mean(axis=0) - self._halfwidth(values, lambda room: np.full(values.shape[1], room))
+
+    def _halfwidth(self, values: Array, room: Callable[[float], Array]) -> Array:
+        """t·s/√N; where all N are the same, what may be unseen times the ``room`` it has in the range."""
+        constant = np.ptp(values, axis=0) == 0
+        spread = self._width * values.std(axis=0, ddof=1)
+        if not constant.any():
+            return spread
+        if self._range is None:
+            raise CertificateError(
+                f"two policies differ by the same number on all {len(values)} units, or one has the same value on all: "
+                "that shows no spread to make an interval of; give value_range, or more units"
+            )
+        return np.where(constant, self._unseen * room(self._range), spread)
 
 
 def _worst(payoffs: Array) -> tuple[float, Array | None]:
     """max_j max_{w ∈ Δ} min_k ⟨w, payoffs[j, k]⟩ of (J, K, d), and the w; −inf where there is no j."""
     best, where = -math.inf, None
-    for rows in payoffs:
+    # The solver's tolerances are absolute.
+    scale = float(np.abs(payoffs).max(initial=0.0)) or 1.0
+    for rows in payoffs / scale:
         k, d = rows.shape
         # Variables (w, t): maximise t with t ≤ ⟨w, row⟩ for every row.
         answer = linprog(
@@ -141,7 +192,7 @@ def _worst(payoffs: Array) -> tuple[float, Array | None]:
         weights = np.clip(answer.x[:d], 0, None)
         weights /= weights.sum()
         # Weak duality makes any dual solution a bound; the primal value at the weights found may lie below it.
-        value = max(float((rows @ weights).min()), -float(answer.fun))
+        value = scale * max(float((rows @ weights).min()), -float(answer.fun))
         if value > best:
             best, where = value, weights
     return best, where

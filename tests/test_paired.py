@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from palm_theory.audit import audit
 from palm_theory.certificate import Kind
-from palm_theory.errors import InputError
+from palm_theory.errors import CertificateError, InputError
 from palm_theory.paired import _worst, audit_paired
 from palm_theory.simplex import sample_dirichlet, simplex_lattice
 from palm_theory.value import Value
@@ -67,16 +67,57 @@ def test_pairing_pays_where_units_differ_more_than_policies():
 
 def test_a_reference_within_the_portfolio_is_no_question():
     values = measured(np.random.default_rng(0), np.array([[0.9, 0.3], [0.3, 0.8]]), 10)
-    certificate = audit_paired(values, [values[1], values[0].copy()])
+    certificate = audit_paired(values, values[::-1])
     assert certificate.epsilon == certificate.additive_gap == 0
     assert certificate.confidence == 1
+
+
+def test_equal_numbers_do_not_make_two_policies_one():
+    values = measured(np.random.default_rng(0), np.array([[0.9, 0.3], [0.3, 0.8]]), 10)
+    with pytest.raises(CertificateError, match="value_range"):
+        audit_paired(values, [values[0].copy()])
+    certificate = audit_paired(values, [values[0].copy()], value_range=1.0)
+    assert certificate.confidence < 1
+    assert 0 < certificate.additive_gap < 0.5
+
+
+def test_a_rare_difference_that_was_not_seen_is_allowed_for():
+    """Rewards of 0 or 1 that differ on one unit in twenty: often on none of those that were measured."""
+    rng, unseen, held = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        ours = np.ones((30, 1))
+        ours[rng.random(30) < 0.05] = 0
+        certificate = audit_paired([ours], [np.ones((30, 1))], confidence=0.9, value_range=1.0)
+        unseen += ours.all()
+        held += certificate.additive_gap >= 0.05 or not ours.all()
+    assert unseen > 40
+    assert held == 400
+
+
+def test_limits_hold_for_all_the_policies_a_portfolio_was_chosen_from():
+    values = measured(np.random.default_rng(0), np.array([[0.9, 0.3], [0.3, 0.8], [0.5, 0.5]]), 30)
+    fixed = audit_paired(values[:1], values)
+    chosen = audit_paired(values[:1], values, chosen_from=3)
+    assert chosen.additive_gap > fixed.additive_gap
+    assert audit_paired(values[:1], values, chosen_from=1).additive_gap == fixed.additive_gap
+
+
+@given(seed=st.integers(0, 10**6), exponent=st.sampled_from((-12, -9, -3, 3, 12)))
+def test_the_unit_of_the_values_does_not_matter(seed: int, exponent: int):
+    rng = np.random.default_rng(seed)
+    values = measured(rng, rng.uniform(0.2, 1, (4, 2)), 20)
+    scale = 2.0 ** (3 * exponent)
+    scaled = [scale * v for v in values]
+    first, second = audit_paired(values[:2], values), audit_paired(scaled[:2], scaled)
+    assert second.additive_gap == pytest.approx(scale * first.additive_gap, rel=1e-6)
+    assert second.epsilon == pytest.approx(first.epsilon, abs=1e-6)
 
 
 @given(seed=st.integers(0, 10**6))
 def test_another_policy_never_worsens_the_measured_claim_of_its_reference(seed: int):
     """More intervals widen each, so only the claim without Bonferroni's split is monotone: at one comparison each."""
     rng = np.random.default_rng(seed)
-    values = measured(rng, rng.uniform(0.2, 1, (4, 2)), 200, own=0.0)
+    values = measured(rng, rng.uniform(0.2, 1, (4, 2)), 200, own=1e-12)
     few, more = audit_paired(values[:2], values), audit_paired(values[:3], values)
     assert more.additive_gap <= few.additive_gap + 1e-9
 
@@ -86,8 +127,8 @@ def test_objectives_may_be_reordered(seed: int):
     rng = np.random.default_rng(seed)
     values = measured(rng, rng.uniform(0.2, 1, (5, 3)), 20)
     order = rng.permutation(3)
-    first = audit_paired(values[:2], values)
-    second = audit_paired([v[:, order] for v in values[:2]], [v[:, order] for v in values])
+    reordered = [v[:, order] for v in values]
+    first, second = audit_paired(values[:2], values), audit_paired(reordered[:2], reordered)
     assert second.epsilon == pytest.approx(first.epsilon, abs=1e-6)
     assert second.additive_gap == pytest.approx(first.additive_gap, abs=1e-9)
 
@@ -115,3 +156,9 @@ def test_no_epsilon_where_a_policy_may_be_worth_less_than_nothing():
 def test_bad_arguments(portfolio, reference, confidence: float, text: str):
     with pytest.raises(InputError, match=text):
         audit_paired(portfolio, reference, confidence=confidence)
+
+
+@pytest.mark.parametrize("delta", [-1.0, np.nan, np.inf])
+def test_delta_must_be_a_gap(delta: float):
+    with pytest.raises(InputError, match="delta"):
+        audit_paired([np.ones((3, 2))], [np.ones((3, 2))], delta=delta)

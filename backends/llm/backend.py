@@ -226,14 +226,20 @@ class LLMBackend(PolicyBackend):
         return self.measure(policy).vertex_values
 
     def paired_reference(self) -> dict[str, list[Array]]:
-        """The base model, and the resampling of its held-out answers at a few weights: what takes no training."""
+        """The base model, and the resampling of its held-out answers at a few weights: what takes no training.
+
+        The KL divergence of resampling is only bounded from above (``resampled_values``), so it stands here with less
+        than it is worth, and is called so.
+        """
         answers = self.held_out_answers()
         d = len(self.objectives)
         weights = np.unique(np.vstack([simplex_lattice(d, 2), np.full((1, d), 1 / d)]), axis=0)
         resampled = [resampled_values(answers, row, self.problem.beta) for row in weights]
         return {
             "the base model": [answers.mean(axis=1)],
-            f"resampling {answers.shape[1]} of its answers at {len(weights)} weights": resampled,
+            f"a lower bound of what resampling {answers.shape[1]} of its answers at {len(weights)} weights is worth": (
+                resampled
+            ),
         }
 
     def surrogate(self) -> BanditBackend:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backends.llm.identity import folder_identity
 from backends.llm.settings import DEFAULT_MODEL, Chat
 from palm_theory.errors import InputError
 from palm_theory.storage import explained_disk_errors
@@ -52,6 +53,12 @@ def model_source(name: str) -> str:
     if path.is_absolute() or name.startswith((".", "~")):
         raise InputError(f"the model folder {name} does not exist; {HOW_TO_NAME_A_MODEL}")
     return name
+
+
+def model_identity(name: str) -> str | None:
+    """A digest of a model that is a folder: its files may change under the same name. None for any other."""
+    path = Path(name).expanduser()
+    return folder_identity(path) if path.is_dir() else None
 
 
 def load_tokenizer(name: str) -> Any:

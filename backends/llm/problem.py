@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from backends.llm.models import model_identity
 from backends.llm.rewards import Reward, reward_parameters
 from backends.llm.settings import Chat, Evaluation, Planning, Training, to_plain
 from backends.llm.texts import Prompt
@@ -20,7 +22,8 @@ class Problem:
     """maximise J_w(π) = ⟨w, R(π)⟩ − β·E_x KL(π(·|x)‖π_ref(·|x)) over adapters of the base model π_ref.
 
     R(π) = E_x E_{y∼π(·|x)} r(x, y) ∈ [0, R_max]^d. Training draws x from ``prompts``; R and f are measured on
-    ``held_out``. Raises InputError on β ≤ 0, fewer than two held-out prompts, no training prompt, or prompts in both.
+    ``held_out``, N different ones: each counts as an independent unit. Raises InputError on β ≤ 0, fewer than two
+    held-out prompts, one that occurs twice, no training prompt, or prompts in both.
     """
 
     chat: Chat
@@ -43,6 +46,11 @@ class Problem:
             raise InputError("at least one training prompt is needed")
         if len(self.held_out) < MIN_HELD_OUT:
             raise InputError(f"at least {MIN_HELD_OUT} held-out prompts are needed, got {len(self.held_out)}")
+        repeated = [prompt for prompt, times in Counter(self.held_out).items() if times > 1]
+        if repeated:
+            raise InputError(
+                f"held-out prompts must differ, each is a unit of evaluation; {repeated[0]!r} occurs twice"
+            )
         both = set(self.prompts) & set(self.held_out)
         if both:
             raise InputError(f"held-out prompts must not be training prompts; {min(both)!r} is in both")
@@ -81,6 +89,7 @@ class Problem:
     def _describe_rewards(self) -> dict[str, Any]:
         return {
             "chat": to_plain(self.chat),
+            "model": model_identity(self.chat.model),
             "rewards": [dict(reward_parameters(reward)) for reward in self.rewards],
             "reward_max": self.reward_max,
             "beta": self.beta,

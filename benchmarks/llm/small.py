@@ -48,20 +48,21 @@ class Experiment:
 
 def experiments() -> dict[str, Experiment]:
     """The three experiments."""
-    sums = arithmetic_prompts(48, task="chain_sum", min_terms=2, max_terms=2, min_digits=1, max_digits=1)
-    chat_train, chat_held_out = bundled_prompts()[:16], bundled_held_out()[:24]
+    drawn = arithmetic_prompts(60, task="chain_sum", min_terms=2, max_terms=2, min_digits=1, max_digits=1)
+    sums = tuple(dict.fromkeys(drawn))
+    chat_train, chat_held_out = bundled_prompts()[:16], bundled_held_out()[:16]
     return {
         "rlvr-gsm": Experiment(
             {"brevity": "brevity", "correct": "correctness"},
-            sums[:24],
-            tuple(p for p in sums[24:] if p not in sums[:24]),
+            sums[:20],
+            sums[20:],
             "training",
-            (1, 2),
-            4,
+            (2,),
+            3,
             "Give the answer.",
         ),
         "safety-alignment": Experiment(
-            {"better": "relevance", "safer": "safety"}, chat_train, chat_held_out, "decoding", (1, 2), 6
+            {"better": "relevance", "safer": "safety"}, chat_train, chat_held_out, "decoding", (1, 2), 5
         ),
         "helpful-assistants": Experiment(
             {"helpful": "relevance", "harmless": "safety", "humour": "positivity"},
@@ -69,7 +70,7 @@ def experiments() -> dict[str, Experiment]:
             chat_held_out,
             "decoding",
             (1, 2),
-            6,
+            5,
         ),
     }
 
@@ -85,7 +86,7 @@ def backend(experiment: Experiment, folder: Path, workers: int) -> LLMBackend:
         rewards=[renamed(*pair) for pair in experiment.rewards.items()],
         prompts=experiment.train,
         held_out=experiment.held_out,
-        training=Training(steps=3, micro_batch=6, checkpoint_every=3, plan_steps=6, schedule="linear"),
+        training=Training(steps=2, micro_batch=6, checkpoint_every=2, plan_steps=5, schedule="linear"),
         planning=Planning(len(experiment.train), 16),
         evaluation=Evaluation(2, 4),
         system_prompt=experiment.system_prompt,

@@ -111,6 +111,7 @@ def test_planning_samples_are_kept_and_their_worth_is_told(make_backend):
         ({"prompts": []}, "at least one training prompt"),
         ({"held_out": ["I like tea", "b"]}, "must not be training prompts"),
         ({"held_out": ["b"]}, "at least 2 held-out"),
+        ({"held_out": ["b", "c", "b"]}, "'b' occurs twice"),
         ({"dtype": "int8"}, "dtype must be one of"),
         ({"max_new_tokens": -1}, "max_new_tokens must be an integer >= 1"),
     ],

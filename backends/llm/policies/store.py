@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.llm.files import copy_files, write_atomically
+from backends.llm.models import model_identity
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter, Reference, check_adapter
 from backends.llm.policies.base import LLMPolicy
 from backends.llm.policies.gibbs import GibbsResampling
@@ -65,7 +66,12 @@ def load_policy(folder: Path, model: str | None = None, rewards: tuple[Reward, .
 
 def policy_digest(policy: LLMPolicy) -> str:
     """SHA-256 of everything that decides what a policy says, adapter weights included."""
-    record: dict[str, Any] = {"kind": type(policy).__name__, "chat": to_plain(policy.chat)}
+    chat = policy.chat
+    record: dict[str, Any] = {
+        "kind": type(policy).__name__,
+        "chat": to_plain(chat),
+        "model": model_identity(chat.model),
+    }
     if isinstance(policy, Adapter):
         record["adapter"] = _adapter_digest(policy.folder)
     elif isinstance(policy, DecodingMixture):
@@ -76,8 +82,16 @@ def policy_digest(policy: LLMPolicy) -> str:
     return sha256(canonical_json(record).encode())
 
 
-def _adapter_digest(folder: str) -> str:
-    return folder_digests(Path(folder)).get(WEIGHTS_FILE, "")
+def _adapter_digest(folder: str) -> list[Any]:
+    """The weights, and the settings that say how they are applied: lists in them have no order."""
+    path = Path(folder)
+    settings = json.loads((path / CONFIG_FILE).read_text())
+    applied = {
+        key: sorted(value) if isinstance(value, list) else value
+        for key, value in settings.items()
+        if key not in ("base_model_name_or_path", "peft_version")
+    }
+    return [folder_digests(path).get(WEIGHTS_FILE, ""), applied]
 
 
 def _gibbs_record(policy: GibbsResampling) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from backends.llm.identity import identity
 from backends.llm.texts import as_completion
 from palm_theory.errors import BackendError, InputError
 from palm_theory.normalizer import IDENTITY, Normalizer
@@ -26,18 +26,29 @@ class Reward:
     """r(x, y) = normalizer(measure(x, y)), in [0, R_max]: one objective of the portfolio.
 
     ``measure`` is any callable of the signature ``Measure``; ``normalizer`` maps its measurements to rewards.
-    Raises InputError on an empty name or a measure that cannot be called.
+    ``measured`` tells the measure from others (``backends.llm.identity``): scores and policies are kept under it.
+    Raises InputError on an empty name, a measure that cannot be called, or one that cannot be told from another.
     """
 
     name: str
     measure: Measure
     normalizer: Normalizer = IDENTITY
+    # Taken once: a measure may load a model into itself when it is first called.
+    measured: Any = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
             raise InputError(f"a reward needs a non-empty name, got {self.name!r}")
         if not callable(self.measure):
             raise InputError(f"the reward {self.name!r} must be a callable (prompts, completions) -> list of floats")
+        try:
+            measured = identity(self.measure)
+        except InputError as error:
+            raise InputError(
+                f"the reward {self.name!r} {error}; results are kept by what was measured, so give the object a method "
+                "identity() that returns plain data saying what it is, or make it a frozen dataclass of plain values"
+            ) from error
+        object.__setattr__(self, "measured", measured)
 
 
 def score(reward: Reward, prompts: Sequence[str], completions: Sequence[str], reward_max: float) -> Array:
@@ -76,13 +87,5 @@ def score(reward: Reward, prompts: Sequence[str], completions: Sequence[str], re
 
 
 def reward_parameters(reward: Reward) -> Mapping[str, Any]:
-    """What identifies a reward, as plain data: name, the function's import path, its settings, the normaliser."""
-    measure = reward.measure
-    kind = measure if hasattr(measure, "__qualname__") else type(measure)
-    settings = dataclasses.asdict(measure) if dataclasses.is_dataclass(type(measure)) else {}  # type: ignore[arg-type]
-    return {
-        "name": reward.name,
-        "measure": f"{kind.__module__}.{kind.__qualname__}",
-        "settings": settings,
-        "normalizer": reward.normalizer.to_dict(),
-    }
+    """What identifies a reward, as plain data: name, what is measured, the normaliser."""
+    return {"name": reward.name, "measure": reward.measured, "normalizer": reward.normalizer.to_dict()}

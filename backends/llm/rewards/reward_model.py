@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from backends.llm.identity import folder_identity
 from backends.llm.models import device
 from backends.llm.rewards.base import Reward
 from palm_theory.errors import InputError
@@ -48,6 +50,10 @@ class RewardModel:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.center) and math.isfinite(self.spread) and self.spread > 0):
             raise InputError(f"a reward model needs a finite center and a spread > 0, got {self.center}, {self.spread}")
+
+    def identity(self) -> dict[str, Any]:
+        """The settings, and the content of the model where it is a folder."""
+        return {**asdict(self), "content": folder_identity(Path(self.model)) if Path(self.model).is_dir() else None}
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
         import torch

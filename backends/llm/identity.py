@@ -1,0 +1,167 @@
+"""What tells one function, object or model folder from another, as plain data: results are kept under it.
+
+Results of one thing are never taken for those of another. What cannot be told apart is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import math
+import pickle
+import sys
+import sysconfig
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path, PurePath
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from palm_theory.errors import InputError
+from palm_theory.storage import canonical_json, sha256
+
+OWN_PACKAGES = ("backends", "palm_theory")
+DEPTH = 20
+"""Values nested deeper than this, or in a circle, are refused."""
+
+
+def identity(value: Any) -> Any:
+    """JSON-able data that differs between values that may behave differently.
+
+    Plain values stand for themselves, arrays and tensors for their bytes. A function is its import path, the content
+    of the file that defines it, its defaults and what it has enclosed; a lambda or an inner function its bytecode too.
+    Any other object is its class and its attributes, or how it is pickled where it has none. Files of this package,
+    the standard library and installed packages are told by name only; what a file imports is not looked into. An
+    object may say itself what it is, by a method ``identity()``.
+
+    Raises InputError on what has no such data: an open file, a lock, a generator.
+    """
+    return _identity(value, DEPTH)
+
+
+def folder_identity(folder: Path) -> str:
+    """A digest of the names and contents of all files below a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return sha256(canonical_json([[p.relative_to(folder).as_posix(), _file_digest(p)] for p in files]).encode())
+
+
+def _identity(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise InputError("is nested too deep, or in a circle")
+    inner = depth - 1
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (bytes, complex, PurePath)):
+        return {type(value).__name__: repr(value)}
+    if isinstance(value, (np.ndarray, np.generic)):
+        content = value.tolist() if value.dtype.hasobject else sha256(value.tobytes())
+        return {"array": [str(value.dtype), list(value.shape), _identity(content, inner)]}
+    if type(value).__module__.split(".")[0] == "torch" and hasattr(value, "untyped_storage"):
+        import torch
+
+        content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        return {"tensor": [str(value.dtype), list(value.shape), sha256(content)]}
+    if isinstance(value, (list, tuple)):
+        return [_identity(item, inner) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return {"set": sorted(canonical_json(_identity(item, inner)) for item in value)}
+    if isinstance(value, Mapping):
+        return {"mapping": sorted([canonical_json(_identity(k, inner)), _identity(v, inner)] for k, v in value.items())}
+    if isinstance(value, ModuleType):
+        return {"module": value.__name__}
+    if isinstance(value, type):
+        return {"class": _path(value), "source": _source(value)}
+    if isinstance(value, functools.partial):
+        return {"partial": [_identity(part, inner) for part in (value.func, value.args, value.keywords)]}
+    if isinstance(value, MethodType):
+        return {"method": value.__func__.__qualname__, "of": _identity(value.__self__, inner)}
+    if isinstance(value, FunctionType):
+        return _function(value, inner)
+    if isinstance(value, BuiltinFunctionType):
+        return {"function": _path(value)}
+    return _object(value, inner)
+
+
+def _function(function: FunctionType, depth: int) -> dict[str, Any]:
+    source = _source(function)
+    found: dict[str, Any] = {"function": _path(function), "source": source}
+    # Several inner functions may share a path, and what was typed at a prompt has no file.
+    if "<" in function.__qualname__ or source is None:
+        found["code"] = _code(function.__code__)
+    wrapped = getattr(function, "__wrapped__", None)
+    enclosed = {"wrapped": wrapped} if wrapped is not None else {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        enclosed[name] = cell.cell_contents
+    if enclosed:
+        found["enclosed"] = _identity(enclosed, depth)
+    if function.__defaults__ or function.__kwdefaults__:
+        found["defaults"] = _identity([function.__defaults__, function.__kwdefaults__], depth)
+    return found
+
+
+def _object(value: Any, depth: int) -> dict[str, Any]:
+    kind = type(value)
+    own = getattr(value, "identity", None)
+    if callable(own):
+        return {"class": _path(kind), "identity": own()}
+    if dataclasses.is_dataclass(kind):
+        attributes = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    elif hasattr(value, "__dict__"):
+        attributes = dict(vars(value))
+    else:
+        return {"class": _path(kind), "pickled": _pickled(value)}
+    return {"class": _path(kind), "source": _source(kind), "attributes": _identity(attributes, depth)}
+
+
+def _pickled(value: Any) -> str:
+    try:
+        return sha256(pickle.dumps(value, protocol=5))
+    except Exception as error:
+        kind = type(value)
+        raise InputError(f"holds a {kind.__module__}.{kind.__qualname__}, which cannot be told from another") from error
+
+
+def _path(value: Any) -> str:
+    return f"{getattr(value, '__module__', None)}.{value.__qualname__}"
+
+
+def _source(value: Any) -> str | None:
+    """A digest of the file that defines a function or class; "installed" for what comes with a version; None where
+    there is no file."""
+    module = getattr(value, "__module__", None)
+    if module is None or module.split(".")[0] in {*OWN_PACKAGES, *sys.stdlib_module_names}:
+        return "installed"
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return None
+    path = Path(file).resolve()
+    if any(path.is_relative_to(folder) for folder in _installed()):
+        return "installed"
+    return _file_digest(path) if path.is_file() else None
+
+
+@lru_cache(maxsize=1)
+def _installed() -> tuple[Path, ...]:
+    return tuple({Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")})
+
+
+def _code(code: CodeType) -> str:
+    constants = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return sha256(repr((code.co_code, constants, code.co_names, code.co_varnames)).encode())
+
+
+def _file_digest(path: Path) -> str:
+    status = path.stat()
+    return _content_digest(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _content_digest(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file of this size and time of change: gigabytes of a model are read once a process."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,158 @@
+"""Results are kept by what made them: two things that may differ never share a name."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backends.llm.identity import folder_identity, identity
+from backends.llm.policies import Adapter
+from backends.llm.policies.store import policy_digest
+from backends.llm.rewards import Reward, resolve_reward, reward_parameters
+from backends.llm.settings import Chat
+from palm_theory.errors import InputError
+
+
+def scaled(prompts: Sequence[str], completions: Sequence[str], k: float = 1.0) -> list[float]:
+    return [k / 10] * len(completions)
+
+
+def holding(data: Any, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+    return [0.5] * len(completions)
+
+
+def made(k: float) -> Callable[..., list[float]]:
+    return lambda prompts, completions: scaled(prompts, completions, k)
+
+
+class Judge:
+    """A measure with state, which loads something when it is first called."""
+
+    def __init__(self, k: float) -> None:
+        self.k = k
+        self.loaded: Any = None
+
+    def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        self.loaded = threading.Lock()
+        return scaled(prompts, completions, self.k)
+
+    def judge(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        return self(prompts, completions)
+
+
+@dataclass(frozen=True)
+class Named:
+    k: float
+
+    def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        return scaled(prompts, completions, self.k)
+
+
+class Lexicon(dict[str, float]):
+    pass
+
+
+KINDS: dict[str, Callable[[float], Any]] = {
+    "partial": lambda k: functools.partial(scaled, k=k),
+    "closure": made,
+    "instance": Judge,
+    "bound method": lambda k: Judge(k).judge,
+    "dataclass": Named,
+    "partial of an instance": lambda k: functools.partial(holding, Judge(k)),
+    "partial of an array": lambda k: functools.partial(holding, np.full(3, k)),
+    "partial of a mapping": lambda k: functools.partial(holding, Lexicon(a=k)),
+    "partial of what is pickled": lambda k: functools.partial(holding, range(int(k))),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_measures_with_other_settings_are_told_apart(kind: str):
+    make = KINDS[kind]
+    one, same, other = (reward_parameters(Reward("r", make(k))) for k in (1.0, 1.0, 9.0))
+    assert json.dumps(one) == json.dumps(same)
+    assert json.dumps(one) != json.dumps(other)
+
+
+def test_lambdas_on_one_line_are_told_apart():
+    first, second = (lambda p, c: [0.1] * len(c)), (lambda p, c: [0.9] * len(c))
+    assert identity(first) != identity(second)
+
+
+def test_tensors_are_told_apart_by_their_content():
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(2, 2)
+    before = identity(layer)
+    assert identity(layer) == before
+    with torch.no_grad():
+        layer.weight += 1
+    assert identity(layer) != before
+    assert identity(torch.zeros(2, dtype=torch.bfloat16)) != identity(torch.zeros(3, dtype=torch.bfloat16))
+
+
+def test_a_measure_is_told_by_what_it_was_before_its_first_call():
+    reward = Reward("r", Judge(1.0))
+    before = json.dumps(reward_parameters(reward))
+    reward.measure(["p"], ["c"])
+    assert json.dumps(reward_parameters(reward)) == before
+
+
+def test_an_edited_file_is_another_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "a_reward_of_mine.py"
+    file.write_text("def mine(prompts, completions):\n    return [0.1] * len(completions)\n")
+    before = reward_parameters(resolve_reward("a_reward_of_mine:mine", 8))
+    file.write_text("def mine(prompts, completions):\n    return [0.95] * len(completions)\n")
+    module = importlib.import_module("a_reward_of_mine")
+    importlib.reload(module)
+    assert reward_parameters(resolve_reward("a_reward_of_mine:mine", 8)) != before
+
+
+def test_built_in_measures_do_not_depend_on_where_the_package_is():
+    assert "installed" in json.dumps(reward_parameters(resolve_reward("positivity", 8)))
+
+
+def test_what_cannot_be_told_apart_is_refused_with_a_way_out():
+    judge = Judge(1.0)
+    judge.loaded = threading.Lock()
+    with pytest.raises(InputError, match=r"the reward 'r' holds a _thread.lock.*identity\(\)"):
+        Reward("r", judge)
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(InputError, match="in a circle"):
+        identity(circle)
+
+    class Saying(Judge):
+        def identity(self) -> float:
+            return self.k
+
+    saying = Saying(2.0)
+    saying.loaded = threading.Lock()
+    assert Reward("r", saying).measured["identity"] == 2.0
+
+
+def test_a_model_folder_is_told_by_its_content(tmp_path: Path):
+    (tmp_path / "config.json").write_text("{}")
+    before = folder_identity(tmp_path)
+    (tmp_path / "config.json").write_text('{"a": 1}')
+    assert folder_identity(tmp_path) != before
+
+
+def test_adapters_with_equal_weights_and_other_settings_differ(tmp_path: Path):
+    digests = []
+    for number, (alpha, modules) in enumerate(((32, ["q", "k"]), (3200, ["q", "k"]), (32, ["k", "q"]))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(b"weights")
+        (folder / "adapter_config.json").write_text(json.dumps({"lora_alpha": alpha, "target_modules": modules}))
+        digests.append(policy_digest(Adapter(Chat(), str(folder), "one")))
+    assert digests[0] != digests[1]
+    assert digests[0] == digests[2]
