@@ -256,7 +256,10 @@ def _numbers(cells: Sequence[Any], column: str) -> Array:
         try:
             value = float(cell)
         except (TypeError, ValueError):
-            raise InputError(f"column {column!r}, row {row}: {cell!r} is not a number") from None
+            raise InputError(
+                f"column {column!r}, row {row}: {cell!r} is not a number; name the objectives (--objective, "
+                "--minimize), and the column with the policies' names (--name)"
+            ) from None
         if not math.isfinite(value):
             raise InputError(f"column {column!r}, row {row}: {value} is not finite")
         values.append(value)

@@ -21,7 +21,7 @@ from palm_theory.backend import (
     solve,
 )
 from palm_theory.certificate import OF_THE_BACKEND, Certificate
-from palm_theory.errors import BackendError, InputError, JournalError, PalmError
+from palm_theory.errors import BackendError, InputError, OtherProblemError, PalmError
 from palm_theory.journal import JOURNAL_FILE, LOCK_FILE, SOLVES_FOLDER, Journal, StoredPolicy
 from palm_theory.paired import certify_paired
 from palm_theory.planned import Planned
@@ -67,7 +67,8 @@ def build_portfolio(
     ------
     InputError, BackendError : before any work, for a bad backend or argument.
     BackendError : a solve failed; what finished before is in the journal.
-    JournalError, ArtifactError : the folder belongs to another problem, is corrupt, in use, full or read-only.
+    OtherProblemError, JournalError, ArtifactError : the folder belongs to another problem, is corrupt, in use, full or
+        read-only.
     """
     backend = resolve_backend(backend)
     if strategy is None:
@@ -122,7 +123,7 @@ def _open_journal(folder: Path, backend: PolicyBackend, fingerprint: str) -> Jou
     # With a journal it is the journal that says whose folder this is; the portfolio may be half replaced by a kill.
     alone = (folder / PORTFOLIO_FILE).exists() and not (folder / JOURNAL_FILE).exists()
     if alone and read_artifact(folder).fingerprint != fingerprint:
-        raise JournalError(f"{folder} holds the portfolio of another problem; choose another folder")
+        raise OtherProblemError(f"{folder} holds the portfolio of another problem; choose another folder")
     return Journal(folder, backend)
 
 

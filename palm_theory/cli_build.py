@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,7 +29,7 @@ compare_app = typer.Typer(
     help="""PALM against uniform, random and adaptive at the same number of policies, all exactly audited.
 
 \b
-  palm compare table scores.csv --minimize latency --policies 5
+  palm compare table scores.csv --minimize latency --name model --policies 5
 """,
     no_args_is_help=True,
 )
@@ -50,12 +51,14 @@ RewardMax = Annotated[
 ]
 Normalization = Annotated[
     Literal["shift", "minmax", "none"],
-    typer.Option(help="How columns become rewards >= 0; see the docs of TableBackend."),
+    typer.Option(help="How columns become rewards >= 0: shift by a column's worst, minmax to [0, 1], or none."),
 ]
-ProblemFile = Annotated[Path, typer.Argument(help=".npz file with the problem's arrays (see below).")]
+ProblemFile = Annotated[Path, typer.Argument(help=".npz file with the problem's arrays (named above).")]
 Beta = Annotated[float, typer.Option(help="β of the KL regulariser; 0 for none.")]
-InstanceFile = Annotated[Path, typer.Argument(help="A problem file in a published format (see below).")]
-FormatName = Annotated[str | None, typer.Option("--format", help="The file's format. Default: found out.")]
+InstanceFile = Annotated[Path, typer.Argument(help="A problem file in a published format (named above).")]
+FormatName = Annotated[
+    str | None, typer.Option("--format", help="The file's format, one of those above. Default: found out.")
+]
 MaxNodes = Annotated[
     int | None, typer.Option(help="Stop a solve of HiGHS after so many nodes; the certificate is then bounded.")
 ]
@@ -98,8 +101,12 @@ def array_backend(kind: str, problem: Path, **options: Any) -> PolicyBackend:
     try:
         with np.load(problem, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {problem}: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {problem}: {error.strerror or error}") from error
+    except (ValueError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{problem} is no .npz file of numeric arrays (numpy.savez makes one); a CSV is for palm build table"
+        ) from error
     if "objectives" in arrays:
         arrays["objectives"] = [str(name) for name in arrays["objectives"]]  # type: ignore[assignment]
     make: Any = backend_class(kind)

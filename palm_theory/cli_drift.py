@@ -25,7 +25,7 @@ extend_app = typer.Typer(
     help="""Add one policy to a portfolio: at weights of yours, or where a log says that it pays most.
 
 \b
-  palm extend table portfolio scores.csv --minimize latency --log requests.jsonl
+  palm extend table portfolio scores.csv --minimize latency --name model --log requests.jsonl
   palm extend bandit portfolio rewards.npz --beta 0.1 --weights 0.2,0.5,0.3
   palm extend llm runs/llm/portfolio --log requests.jsonl
 """,
@@ -73,7 +73,7 @@ def drift_command(
 
     \b
       palm drift requests.jsonl portfolio
-      palm drift requests.jsonl portfolio --against scores.csv --minimize latency --split 2026-03-01
+      palm drift requests.jsonl portfolio --against scores.csv --minimize latency --name model --split 2026-03-01
     """
     loaded = Portfolio.load(portfolio)
     backend = None

@@ -42,6 +42,7 @@ CHOICES: dict[str, Choice] = {
     "e": "equal",
 }
 KEYS = "1 the left one, 2 the right one, = cannot tell, u take the last answer back, q stop here"
+BARS = "numbers are in the unit measured; a longer bar is better"
 
 Store = Annotated[Path, typer.Argument(help="The SQLite file of profiles.")]
 User = Annotated[str, typer.Argument(help="The user's name.")]
@@ -119,6 +120,11 @@ def elicit_command(
         _print_result(state, console)
         if user is not None and state["answered"]:
             console.print(f"stored for {escape(user)} in {escape(str(profiles))}")
+        elif not state["answered"] and state["done"]:
+            console.print(
+                "no question was needed: for a user of whom nothing is known this policy is expected to lose no more "
+                "than that. A smaller --epsilon asks; nothing was stored"
+            )
 
 
 def _candidates(
@@ -161,6 +167,8 @@ def _ask(session: Session | UnstoredSession, elicitation: Elicitation, console: 
     state = session.state()
     if state["question"] is not None:
         console.print(KEYS)
+        if state["question"]["first"]["text"] is None:
+            console.print(BARS)
     while state["question"] is not None:
         question = state["question"]
         _show(question, elicitation, console)

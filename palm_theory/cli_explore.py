@@ -7,13 +7,14 @@ import sys
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from palm_theory.backend import PolicyBackend, Power, backend_class
+from palm_theory.cli_against import built_from, is_of_arrays
 from palm_theory.cli_build import (
     MinimizeNames,
     NameColumn,
@@ -23,7 +24,6 @@ from palm_theory.cli_build import (
     RewardMax,
     Samples,
     StderrColumns,
-    array_backend,
 )
 from palm_theory.cli_portfolio import candidate_table
 from palm_theory.errors import InputError
@@ -42,12 +42,10 @@ def explore_command(
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open it, where there is a browser.")] = True,
     against: Annotated[
         Path | None,
-        typer.Option(help="What J* is the best of: a CSV of candidates, or the .npz of --backend bandit or mdp."),
+        typer.Option(
+            help="What J* is the best of: a CSV of candidates, or the .npz of the bandit or MDP it was built from."
+        ),
     ] = None,
-    backend: Annotated[Literal["table", "bandit", "mdp"], typer.Option(help="What --against holds.")] = "table",
-    beta: Annotated[float, typer.Option(help="β of --backend bandit or mdp.")] = 0.0,
-    discount: Annotated[float | None, typer.Option(help="γ of --backend mdp.")] = None,
-    horizon: Annotated[int | None, typer.Option(help="T of --backend mdp.")] = None,
     objective: ObjectiveNames = None,
     minimize: MinimizeNames = None,
     name: NameColumn = None,
@@ -70,7 +68,7 @@ def explore_command(
     \b
       palm explore
       palm explore portfolio --against scores.csv --minimize latency --name model
-      palm explore portfolio --backend bandit --against rewards.npz --beta 0.05
+      palm explore portfolio --against rewards.npz
       palm explore runs/llm/portfolio --out page.html --no-open
     """
     if seconds < 0:
@@ -87,15 +85,13 @@ def explore_command(
         shown = Portfolio.load(portfolio)
         title = f"{portfolio.resolve().name}: {len(shown)} policies"
         answers = _answers(shown, portfolio.resolve().parent if runs is None else runs)
-        if against is not None and backend == "table":
-            options = (objective, minimize, name, regularizer, stderr, samples, normalization, reward_max)
+        options = (objective, minimize, name, regularizer, stderr, samples, normalization, reward_max)
+        if against is not None and is_of_arrays(shown):
+            source = built_from(shown, against, options)
+        elif against is not None:
             table = candidate_table(shown, against, *options)
             assert Power.ALL_VALUES in table.powers
             candidates = table.all_values()
-        elif against is not None:
-            source = _problem(backend, against, beta, discount, horizon)
-    if portfolio is not None and against is None and backend != "table":
-        raise InputError(f"--backend {backend} needs --against FILE.npz, its arrays")
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("best subset of every size", total=len(shown))
         page = write_page(
@@ -112,14 +108,6 @@ def explore_command(
     typer.echo(f"wrote {page}")
     if open_page and not _opened(page):
         typer.echo("no browser here: open the file in one")
-
-
-def _problem(kind: str, file: Path, beta: float, discount: float | None, horizon: int | None) -> PolicyBackend:
-    if kind == "bandit":
-        return array_backend("bandit", file, beta=beta)
-    if discount is None:
-        raise InputError("--backend mdp needs --discount")
-    return array_backend("mdp", file, discount=discount, horizon=horizon, beta=beta)
 
 
 def _answers(portfolio: Portfolio, runs: Path) -> Mapping[str, Any] | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from palm_theory import plots
-from palm_theory.backend import PolicyBackend, problem_fingerprint, resolve_backend
+from palm_theory.backend import resolve_backend
+from palm_theory.cli_against import built_from
 from palm_theory.cli_build import (
     MinimizeNames,
     NameColumn,
@@ -19,8 +20,6 @@ from palm_theory.cli_build import (
     RewardMax,
     Samples,
     StderrColumns,
-    array_backend,
-    table_backend,
 )
 from palm_theory.cli_portfolio import Folder, weights_file
 from palm_theory.errors import InputError
@@ -35,12 +34,6 @@ FILE_TYPES = (".png", ".pdf", ".svg")
 
 SECTIONS = ("regions", "values", "regret")
 """Kinds that take --vary and --fix."""
-
-ARRAYS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "backends.bandit.BanditBackend": ("bandit", ("beta",)),
-    "backends.mdp.MDPBackend": ("mdp", ("discount", "horizon", "beta")),
-}
-"""Class that a portfolio names → its entry point, and the parameters it stores that an .npz file does not hold."""
 
 
 def plot_command(
@@ -120,7 +113,7 @@ def plot_command(
     found = None
     if against is not None:
         options = (objective, minimize, name, regularizer, stderr, samples, normalization, reward_max)
-        found = _against(loaded, against, options)
+        found = built_from(loaded, against, options)
     elif backend is not None:
         found = resolve_backend(backend)
     section: dict[str, Any] = {"objectives": vary, "fixed": fixed or None}
@@ -178,26 +171,6 @@ def _fixed(entries: list[str] | None) -> dict[str, float]:
         except ValueError:
             raise InputError(f"--fix takes objective=weight, each objective once, got {entry!r}") from None
     return fixed
-
-
-def _against(portfolio: Portfolio, source: Path, options: tuple[Any, ...]) -> PolicyBackend:
-    """The backend that the portfolio was built from; parameters that it stores are not asked for again."""
-    made_by = str(portfolio.problem.get("backend"))
-    if made_by in ARRAYS:
-        kind, names = ARRAYS[made_by]
-        parameters = portfolio.problem["parameters"]
-        found = array_backend(kind, source, **{name: parameters[name] for name in names})
-        hint = "is it the .npz file that the portfolio was built from?"
-    elif made_by == "backends.table.TableBackend":
-        found = table_backend(source, *options)
-        hint = "give the same --objective, --minimize, --name, ... as to palm build table"
-    else:
-        raise InputError(
-            f"--against reads tables, bandits and MDPs; this portfolio is {made_by}'s: use --backend or Python"
-        )
-    if problem_fingerprint(found) != portfolio.fingerprint:
-        raise InputError(f"{source} is not the problem that the portfolio was made for; {hint}")
-    return found
 
 
 def _height(kind: str, width: float, varying: int, policies: int) -> float:

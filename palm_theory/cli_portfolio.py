@@ -13,6 +13,7 @@ from rich.console import Console
 from palm_theory.audit import audit
 from palm_theory.backend import PolicyBackend
 from palm_theory.certificate import Certificate
+from palm_theory.cli_against import built_from, is_of_arrays
 from palm_theory.cli_build import Normalization, table_backend
 from palm_theory.cli_output import Json, print_json, print_table
 from palm_theory.cli_strategy import portfolio_data
@@ -27,10 +28,18 @@ Folder = Annotated[Path, typer.Argument(help="A portfolio's folder.")]
 
 def audit_command(
     portfolio: Folder,
-    epsilon: Annotated[float | None, typer.Option(help="The ε that must be certified, or exit code 1.")] = None,
-    delta: Annotated[float, typer.Option(help="The δ that goes with it.")] = 0.0,
+    epsilon: Annotated[
+        float | None, typer.Option(help="The ε that must be certified, or exit code 1. 0 where only --delta is given.")
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="The δ that goes with it. 0 where only --epsilon is given.")
+    ] = None,
     against: Annotated[
-        Path | None, typer.Option(help="Audit afresh against all policies of this CSV (J* is the best of them).")
+        Path | None,
+        typer.Option(
+            help="Audit afresh: against all policies of this CSV (J* is the best of them), or against the J* of the "
+            ".npz that a bandit's or MDP's portfolio was built from."
+        ),
     ] = None,
     objective: Annotated[list[str] | None, typer.Option("--objective", help="As for palm build table.")] = None,
     minimize: Annotated[list[str] | None, typer.Option("--minimize", help="As for palm build table.")] = None,
@@ -43,32 +52,37 @@ def audit_command(
     confidence: Annotated[float, typer.Option(help="For tables with standard errors.")] = 0.95,
     as_json: Json = False,
 ) -> None:
-    """What is proven about a portfolio; with --epsilon, whether it proves that.
+    """What is proven about a portfolio; with --epsilon or --delta, whether it proves that.
 
     Every file is checked against its digest first. Without --against the stored certificate is shown.
 
     \b
       palm audit portfolio --epsilon 0.02
-      palm audit portfolio --against scores.csv --minimize latency
+      palm audit portfolio --against scores.csv --minimize latency --name model
     """
     loaded = Portfolio.load(portfolio)
     certificate = loaded.certificate
-    if against is not None:
-        backend = candidate_table(
-            loaded, against, objective, minimize, name, regularizer, stderr, samples, normalization, reward_max
-        )
+    options = (objective, minimize, name, regularizer, stderr, samples, normalization, reward_max)
+    if against is not None and is_of_arrays(loaded):
+        certificate = loaded.audit(built_from(loaded, against, options), confidence=confidence)
+    elif against is not None:
+        backend = candidate_table(loaded, against, *options)
         certificate = audit(
             loaded, reference=backend.all_values(), confidence=confidence, reward_max=backend.reward_max
         )
-    certified = epsilon is None or certificate.certifies(epsilon, delta)
+    asked = epsilon is not None or delta is not None
+    target = (epsilon or 0.0, delta or 0.0)
+    certified = not asked or certificate.certifies(*target)
     if as_json:
-        answer = {} if epsilon is None else {"target": {"epsilon": epsilon, "delta": delta}, "certified": certified}
+        answer = (
+            {"target": dict(zip(("epsilon", "delta"), target, strict=True)), "certified": certified} if asked else {}
+        )
         print_json({"certificate": certificate.to_dict(), **answer})
     else:
         _print_certificate(certificate, loaded.objectives)
-        if epsilon is not None:
+        if asked:
             verdict = "is certified" if certified else "is NOT certified"
-            typer.echo(f"(epsilon, delta) = ({epsilon:g}, {delta:g}) {verdict}")
+            typer.echo(f"(epsilon, delta) = ({target[0]:g}, {target[1]:g}) {verdict}")
     if not certified:
         raise typer.Exit(1)
 

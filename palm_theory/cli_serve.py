@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from palm_theory.backend import backend_class
+from palm_theory.candidates import read_candidates
 from palm_theory.elicitation import Elicitation
 from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio
@@ -54,13 +55,19 @@ def serve_command(
         Path | None,
         typer.Option(help="SQLite file of users' weights, made on first use; also serves /v1/palm/elicit/USER."),
     ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="Answers that /v1/palm/elicit/USER shows: the .jsonl of palm elicit --answers."),
+    ] = None,
     log: Annotated[Literal["quiet", "requests"], typer.Option(help="requests: a JSON line each.")] = "requests",
     rows: Annotated[int, typer.Option(help="In-process: completions generated together.")] = 16,
     queue: Annotated[int, typer.Option(help="In-process: requests that may wait; 503 above.")] = 256,
     max_body: Annotated[int, typer.Option(help="Largest request body in bytes; 413 above.")] = 1 << 20,
     max_in_flight: Annotated[int, typer.Option(help="Requests at once; 503 above.")] = 2048,
     max_prompt: Annotated[int, typer.Option(help="In-process: longest prompt in tokens; 400 above.")] = 4096,
-    max_completion: Annotated[int, typer.Option(help="In-process: longest completion in tokens.")] = 1024,
+    max_completion: Annotated[
+        int, typer.Option(help="In-process: longest completion in tokens; longer ones are cut to it.")
+    ] = 1024,
     shutdown_seconds: Annotated[float, typer.Option(help="How long running requests may take once told to stop.")] = 60,
 ) -> None:
     """Serve a portfolio: every request goes to the policy that its user's weights choose.
@@ -87,6 +94,7 @@ def serve_command(
     from palm_theory.serving.server import Server, raise_file_limit
     from palm_theory.serving.weights_log import WeightsLog
 
+    typer.echo(f"opening {portfolio} ...", err=True)
     limits = Limits(
         body_bytes=max_body,
         in_flight=max_in_flight,
@@ -115,7 +123,10 @@ def serve_command(
     if not keys and not _is_loopback(host):
         logging.getLogger(__name__).warning("anyone who reaches this address may use it: no API key is set")
     raise_file_limit()
-    extend = None if store is None else lambda app: add_elicitation(app, Elicitation.of(loaded), store, limits)
+    if answers is not None and store is None:
+        raise InputError("--answers needs --profiles")
+    shown = None if answers is None else read_candidates(answers, loaded)
+    extend = None if store is None else lambda app: add_elicitation(app, Elicitation.of(loaded, shown), store, limits)
     server = Server(make_app(router, keys, extend), host, port)
     typer.echo(f"http://{host}:{port}/v1  {len(loaded)} policies over {', '.join(loaded.objectives)}", err=True)
     server.run()
@@ -137,6 +148,12 @@ def _in_process(portfolio: Path, rows: int, queue: int, limits: Any) -> tuple[Po
     from palm_theory.serving.local import Local
 
     llm: Any = backend_class("llm")
+    made_by = str(Portfolio.load(portfolio).problem.get("backend", ""))
+    if not made_by.startswith("backends.llm."):
+        raise InputError(
+            f"only language models answer in this process, and {portfolio} is of {made_by or 'an unknown backend'}; "
+            "give --upstream URL to route to a server that answers"
+        )
     loaded = llm.open_portfolio(portfolio)
     engine = llm.engine(loaded, rows=rows, queue=queue, prompt_tokens=limits.prompt_tokens)
     return loaded, Local(engine, limits)

@@ -15,37 +15,62 @@ from palm_theory.backend import PolicyBackend
 from palm_theory.build import build_portfolio
 from palm_theory.cli_output import Json, print_json, print_table
 from palm_theory.compare import compare
+from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio
 from palm_theory.strategies import Adaptive, Palm, RandomWeights, Strategy, UniformGrid
 
 StrategyName = Literal["adaptive", "palm", "uniform", "random"]
-Mu = Annotated[float, typer.Option(help="palm: μ in (0, 1].")]
-Alpha = Annotated[float, typer.Option(help="palm: α in (0, 1).")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 
 MakesBackend = Callable[..., PolicyBackend]
 
 
+TAKEN: dict[StrategyName, dict[str, Any]] = {
+    "adaptive": {"epsilon": 0.01, "delta": 0.0, "max_policies": None, "max_solves": None},
+    "palm": {"mu": 0.5, "alpha": 0.05},
+    "uniform": {"number": 10},
+    "random": {"number": 10},
+}
+"""What each strategy takes, and its default."""
+
+
 def _chosen_strategy(
     strategy: Annotated[StrategyName, typer.Option(help="How weights are chosen.")] = "adaptive",
-    epsilon: Annotated[float, typer.Option(help="adaptive: the ε to certify; 0 finds every optimal policy.")] = 0.01,
-    delta: Annotated[float, typer.Option(help="adaptive: the δ to certify.")] = 0.0,
+    epsilon: Annotated[
+        float | None, typer.Option(help="adaptive: the ε to certify; 0 finds every optimal policy. Default: 0.01.")
+    ] = None,
+    delta: Annotated[float | None, typer.Option(help="adaptive: the δ to certify. Default: 0.")] = None,
     max_policies: Annotated[int | None, typer.Option(help="adaptive: stop at K policies.")] = None,
     max_solves: Annotated[int | None, typer.Option(help="adaptive: stop after so many solves.")] = None,
-    mu: Mu = 0.5,
-    alpha: Alpha = 0.05,
+    mu: Annotated[float | None, typer.Option(help="palm: μ in (0, 1]. Default: 0.5.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="palm: α in (0, 1). Default: 0.05.")] = None,
     number: Annotated[
-        int, typer.Option("--number", "-n", help="uniform: n of the lattice; random: how many weights.")
-    ] = 10,
+        int | None,
+        typer.Option("--number", "-n", help="uniform: n of the lattice; random: how many weights. Default: 10."),
+    ] = None,
     seed: Seed = 0,
 ) -> Strategy:
+    asked = {
+        "epsilon": epsilon,
+        "delta": delta,
+        "max_policies": max_policies,
+        "max_solves": max_solves,
+        "mu": mu,
+        "alpha": alpha,
+        "number": number,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    for name in given.keys() - TAKEN[strategy].keys():
+        flags = ", ".join(f"--{taken.replace('_', '-')}" for taken in TAKEN[strategy])
+        raise InputError(f"--{name.replace('_', '-')} is not for --strategy {strategy}, which takes {flags}")
+    parameters = TAKEN[strategy] | given
     if strategy == "adaptive":
-        return Adaptive(epsilon, delta, max_policies, max_solves)
+        return Adaptive(**parameters)
     if strategy == "palm":
-        return Palm(mu, alpha)
+        return Palm(**parameters)
     if strategy == "uniform":
-        return UniformGrid(number)
-    return RandomWeights(number, seed)
+        return UniformGrid(parameters["number"])
+    return RandomWeights(parameters["number"], seed)
 
 
 def _built(
@@ -69,8 +94,8 @@ def _built(
 def _compared(
     backend: PolicyBackend,
     policies: Annotated[int, typer.Option("--policies", "-k", help="K, the size all are compared at.")] = 5,
-    mu: Mu = 0.5,
-    alpha: Alpha = 0.05,
+    mu: Annotated[float, typer.Option(help="PALM's μ in (0, 1].")] = 0.5,
+    alpha: Annotated[float, typer.Option(help="PALM's α in (0, 1).")] = 0.05,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

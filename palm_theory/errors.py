@@ -33,6 +33,10 @@ class JournalError(PalmError, RuntimeError):
     """A journal is corrupt, belongs to another problem, or is in use by another process."""
 
 
+class OtherProblemError(JournalError, InputError):
+    """A folder holds the work of another problem; nothing was touched."""
+
+
 class CertificateError(PalmError, RuntimeError):
     """The target (epsilon, delta) cannot be certified with what is known of the optimal values."""
 

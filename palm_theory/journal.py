@@ -22,7 +22,7 @@ from palm_theory.backend import (
     read_policy,
     write_policy,
 )
-from palm_theory.errors import JournalError
+from palm_theory.errors import JournalError, OtherProblemError
 from palm_theory.simplex import Array
 from palm_theory.storage import canonical_json, explained_disk_errors, folder_digests, sha256, sync, sync_tree
 from palm_theory.value import Value
@@ -177,7 +177,7 @@ class Journal:
         if header.get("fingerprint") != problem_fingerprint(self._backend):
             old, new = header.get("problem", {}), problem_description(self._backend)
             differing = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
-            raise JournalError(
+            raise OtherProblemError(
                 f"{self._path} belongs to another problem (different: {', '.join(differing)}); choose another folder"
             )
 

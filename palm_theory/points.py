@@ -126,8 +126,13 @@ def read_points(path: str | Path, objectives: int) -> Array:
 
 
 def write_points(path: str | Path, points: Array, objectives: Sequence[str]) -> None:
-    """Points (K, d) as JSON (a list of objects) where the name ends in .json, else as CSV with a header."""
+    """Points (K, d) as JSON (a list of objects) where the name ends in .json, as CSV with a header where in .csv.
+
+    Raises InputError on any other ending.
+    """
     target = Path(path)
+    if target.suffix.lower() not in (".json", ".csv"):
+        raise InputError(f"points are written as .csv or .json, not {target.suffix or 'without an ending'}")
     rows = plain_points(points)
     with explained_disk_errors(target):
         if target.suffix.lower() == ".json":

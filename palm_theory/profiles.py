@@ -342,6 +342,10 @@ class Profiles:
 
     def _open(self) -> sqlite3.Connection:
         is_new = not self.path.exists()
+        if is_new:
+            # Personal data: nobody else's to read. SQLite gives the files beside it the same mode.
+            with contextlib.suppress(OSError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         try:
             database = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         except sqlite3.Error as error:

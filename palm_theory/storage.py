@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -30,10 +31,9 @@ def explained_disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ArtifactError(
-            f"cannot write {path}: {reason}; what was finished before is kept, free the disk or choose another "
-            "folder and run again"
-        ) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            reason += "; what was finished before is kept, free the disk or choose another folder and run again"
+        raise ArtifactError(f"cannot write {path}: {reason}") from error
 
 
 def sync(path: Path) -> None:

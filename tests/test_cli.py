@@ -92,6 +92,8 @@ def test_select_for_a_file_of_users(portfolio, tmp_path):
 def test_audit_says_by_its_exit_code_whether_the_target_is_certified(portfolio):
     palm("audit", portfolio, "--epsilon", "0.01")
     palm("audit", portfolio, "--epsilon", "0.0001", expect=1)
+    assert "is NOT certified" in palm("audit", portfolio, "--delta", "1e-6", expect=1).stdout
+    assert "is certified" in palm("audit", portfolio, "--delta", "1000").stdout
     fresh = json.loads(palm("audit", portfolio, "--against", FRONT, "--json").stdout)["certificate"]
     stored = json.loads(palm("audit", portfolio, "--json").stdout)["certificate"]
     assert fresh["kind"] == stored["kind"] == "exact"
@@ -137,7 +139,12 @@ def test_strategies_by_name(tmp_path):
         (["bounds", "-d", "3"], "say what to compute"),
         (["show", "nowhere"], "nowhere has no portfolio.json"),
         (["conformance", "nothing"], "no backend named 'nothing'"),
-        (["build", "bandit", FRONT], "cannot read"),
+        (["build", "bandit", FRONT], "a CSV is for palm build table"),
+        (
+            ["build", "table", FRONT, "--strategy", "palm", "--epsilon", "0.1"],
+            "--strategy palm, which takes --mu, --alpha",
+        ),
+        (["build", "table", FRONT, "--mu", "0.1"], "--mu is not for --strategy adaptive"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, said):
@@ -150,6 +157,42 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, said):
 def test_a_ragged_row_is_named_by_its_line(tmp_path):
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
     assert "line 3" in palm("build", "table", tmp_path / "ragged.csv", expect=2).stderr
+
+
+def test_the_folder_of_another_problem_is_bad_input(tmp_path):
+    palm("build", "table", FRONT, "--out", tmp_path / "portfolio")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n3,1\n")
+    refused = palm("build", "table", tmp_path / "other.csv", "--out", tmp_path / "portfolio", expect=2)
+    assert "belongs to another problem" in refused.stderr
+
+
+def test_a_column_of_names_that_was_not_named_is_met_with_the_remedy(tmp_path):
+    (tmp_path / "named.csv").write_text("model,a,b\none,1,2\ntwo,3,1\n")
+    assert "--name" in palm("build", "table", tmp_path / "named.csv", expect=2).stderr
+
+
+def test_a_portfolio_of_arrays_is_audited_against_them(tmp_path):
+    np.savez(tmp_path / "bandit.npz", rewards=np.random.default_rng(0).random((3, 6, 2)))
+    palm("build", "bandit", tmp_path / "bandit.npz", "--beta", "0.1", "--out", tmp_path / "portfolio")
+    fresh = json.loads(palm("audit", tmp_path / "portfolio", "--against", tmp_path / "bandit.npz", "--json").stdout)
+    assert fresh["certificate"]["kind"] == "exact"
+    np.savez(tmp_path / "other.npz", rewards=np.random.default_rng(1).random((3, 6, 2)))
+    refused = palm("audit", tmp_path / "portfolio", "--against", tmp_path / "other.npz", expect=2)
+    assert "is not the problem" in refused.stderr
+
+
+def test_a_table_has_nobody_to_answer_without_an_upstream(portfolio):
+    pytest.importorskip("fastapi")
+    done = palm("serve", portfolio, expect=2)
+    assert done.stderr.splitlines()[0] == f"opening {portfolio} ..."
+    assert "give --upstream URL" in done.stderr
+
+
+def test_points_are_not_written_under_another_kind_of_name(portfolio, tmp_path):
+    assert ".csv or .json, not .xlsx" in palm("points", portfolio, "--out", tmp_path / "x.xlsx", expect=2).stderr
+    done = palm("points", portfolio, "--out", tmp_path / "nowhere" / "x.csv", expect=2)
+    assert "No such file or directory" in done.stderr
+    assert "free the disk" not in done.stderr
 
 
 def test_weights_that_miss_the_simplex_are_refused(portfolio):

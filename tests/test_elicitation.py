@@ -197,6 +197,16 @@ def palm(*arguments: str, answers: str = "", expect: int = 0) -> Result:
     return result
 
 
+def test_the_command_says_where_no_question_was_needed(tmp_path):
+    (tmp_path / "scores.csv").write_text("name,speed,quality\na,1,0.0\nb,0.0,1\nc,0.999,0.999\n")
+    folder, store = str(tmp_path / "portfolio"), tmp_path / "profiles.sqlite"
+    palm("build", "table", str(tmp_path / "scores.csv"), "--name", "name", "--out", folder)
+    said = palm("elicit", folder, "--user", "ada", "--profiles", str(store)).stdout
+    assert "no question was needed" in said
+    assert "no profiles" in palm("profile", "list", str(store)).stdout
+    assert store.stat().st_mode & 0o077 == 0
+
+
 def test_the_command_asks_takes_back_quits_and_goes_on(tmp_path):
     scores = tmp_path / "scores.csv"
     scores.write_text("name,speed,quality\n" + "".join(f"m{k},{k},{round(10 - 0.1 * k * k, 3)}\n" for k in range(11)))

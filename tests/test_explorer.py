@@ -235,11 +235,11 @@ def test_palm_explore(no_screen, tmp_path):
 def test_palm_explore_with_a_bandit(no_screen, tmp_path):
     np.savez(tmp_path / "rewards.npz", rewards=np.random.default_rng(0).random((3, 5, 2)))
     palm("build", "bandit", "rewards.npz", "--beta", "0.1", "--out", "portfolio")
-    arguments = ["explore", "portfolio", "--no-open", "--backend", "bandit", "--against", "rewards.npz"]
-    palm(*arguments, "--beta", "0.1")
+    palm("explore", "portfolio", "--no-open", "--against", "rewards.npz")
     assert embedded(tmp_path / "explorer.html")["references"][0]["knows"]["type"] == "solved"
+    np.savez(tmp_path / "other.npz", rewards=np.random.default_rng(1).random((3, 5, 2)))
     with pytest.raises(InputError, match="not the problem"):
-        palm(*arguments, "--beta", "0.2")
+        palm("explore", "portfolio", "--no-open", "--against", "other.npz")
 
 
 def test_a_browser_is_opened_where_there_is_one(no_screen, tmp_path, monkeypatch):

@@ -78,8 +78,8 @@ def face(
     if len(chosen) not in sizes:
         wanted = " or ".join(map(str, sizes))
         raise InputError(
-            f"this figure shows {wanted} objectives, not {len(chosen)}: choose them with objectives=..., "
-            f"out of {', '.join(names)}"
+            f"this figure shows {wanted} objectives, not {len(chosen)}: choose them with objectives=... (in a "
+            f"shell: --vary NAME, repeated), out of {', '.join(names)}"
             if len(names) >= min(sizes)
             else f"this figure needs {wanted} objectives, the portfolio has {len(names)}"
         )
