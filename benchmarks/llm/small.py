@@ -69,7 +69,7 @@ def experiments() -> dict[str, Experiment]:
             chat_train,
             chat_held_out,
             "decoding",
-            (1, 2),
+            (1,),
             5,
         ),
     }
