@@ -216,13 +216,16 @@ class Portfolio:
     def audit(self, backend: PolicyBackend | None = None, **options: Any) -> Certificate:
         """A fresh certificate; arguments as for ``palm_theory.audit``. InputError for another problem's backend.
 
-        A backend that declares PAIRED_VALUES, and no further argument, gives one from paired differences.
+        A backend that declares PAIRED_VALUES, and no further argument, gives one from paired differences, over the
+        portfolio's own members and ``paired_reference``: other policies solved on the way are no part of a portfolio.
         """
         if backend is not None:
             self._check_problem(backend)
             if Power.PAIRED_VALUES in backend.powers and not options:
                 policies = [member.policy for member in self.members]
-                return certify_paired(backend, policies, policies)
+                # Which other policies were solved on the way is not known here.
+                over = ", ".join(["its own members", *backend.paired_reference()])
+                return replace(certify_paired(backend, policies, policies), reference=over)
         return audit(self, backend, **options)
 
     def _check_problem(self, backend: PolicyBackend) -> None:

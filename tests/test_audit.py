@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -455,6 +456,15 @@ def test_what_a_certificate_implies(epsilon, delta, other_epsilon, other_delta):
     assert certificate.certifies(epsilon, delta)
     implied = (other_epsilon >= epsilon and other_delta >= delta) or other_delta >= epsilon + delta
     assert certificate.certifies(other_epsilon, other_delta) == implied
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_certificate_over_a_reference_set_certifies_within_it_only(epsilon, delta, other_epsilon, other_delta):
+    against = Certificate(epsilon, delta, np.array([1.0]), Kind.EXACT, additive_gap=epsilon + delta)
+    within = replace(against, reference="the 4 policies solved")
+    assert not within.certifies(other_epsilon, other_delta)
+    asked = within.certifies(other_epsilon, other_delta, within_reference=True)
+    assert asked == against.certifies(other_epsilon, other_delta)
 
 
 def test_certificates_survive_json():

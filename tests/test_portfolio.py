@@ -19,6 +19,7 @@ from palm_theory.errors import BackendError, CertificateError, InputError
 from palm_theory.simplex import sample_dirichlet
 
 BACKEND = TrialBandit()
+from palm_theory.backend import Power
 PORTFOLIO = build_portfolio(BACKEND, UniformGrid(4))
 
 
@@ -185,6 +186,28 @@ def test_extend_refuses_what_it_cannot_use():
     with pytest.raises(InputError, match="not the problem the portfolio was made for"):
         PORTFOLIO.extend(TrialBandit(seed=1), [1, 0, 0])
     with pytest.raises(InputError, match="weights must sum to 1"):
+class Paired(Unknown):
+    """The same solver with per-unit values: each policy's value with noise that depends on the unit alone."""
+
+    powers = frozenset({Power.PAIRED_VALUES})
+
+    def paired_values(self, policy):
+        noise = np.random.default_rng(0).normal(0, 0.01, (20, 1))
+        return self.evaluate(policy).vertex_values + noise - noise.mean()
+
+    def paired_reference(self):
+        return {"the base model": [np.zeros((20, 3))]}
+
+
+def test_an_audit_from_paired_values_is_over_the_members_and_does_not_claim_all_that_were_solved():
+    backend = Paired()
+    portfolio = build_portfolio(backend, UniformGrid(2), progress=False)
+    assert portfolio.certificate.reference == "the 6 policies solved, the base model"
+    certificate = portfolio.subset([0, 1]).audit(backend)
+    assert certificate.reference == "its own members, the base model"
+    assert not certificate.certifies(1.0)
+
+
         PORTFOLIO.extend(BACKEND, [1, 1, 0])
     with pytest.raises(BackendError, match="the solver broke down"):
         PORTFOLIO.extend(TrialBandit(fault="raises", fault_weights=[0.2, 0.3, 0.5]), [0.2, 0.3, 0.5])

@@ -70,7 +70,12 @@ def _subset(subset: SizedSubset) -> dict[str, Any]:
 
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:
-    return {**certificate.to_dict(), "text": str(certificate), "proof": certificate.kind in (Kind.EXACT, Kind.BOUNDED)}
+    return {
+        **certificate.to_dict(),
+        "text": str(certificate),
+        "proof": certificate.kind in (Kind.EXACT, Kind.BOUNDED),
+        "optimum": certificate.is_against_optimum,
+    }
 
 
 def _reference_data(reference: Reference, certificates: Sequence[Certificate]) -> dict[str, Any]:
@@ -84,10 +89,10 @@ def _reference_data(reference: Reference, certificates: Sequence[Certificate]) -
 
 
 def _through_data(whole: Certificate, certificates: Sequence[Certificate]) -> dict[str, Any]:
-    """Nothing is known of J* but what the stored certificate says of the whole portfolio."""
+    """Nothing is known of the certificate's reference, J* or a set of policies, but what it says of the portfolio."""
     return {
         "text": whole.reference,
-        "optimum": True,
+        "optimum": whole.is_against_optimum,
         "itself": False,
         "knows": {"type": "certificate"},
         "certificates": [_certificate(certificate) for certificate in certificates],
