@@ -110,6 +110,13 @@ class PolicyBackend(ABC):
         return None
 
     @property
+    def evaluation_max(self) -> float | None:
+        """The length of an interval in which every reward of every *single* evaluation lies, > 0, or None, the default,
+        where none is known: R_max bounds R(π), an expectation, and one evaluation may be far above it. Confidence
+        intervals of values with standard errors are a bound (empirical Bernstein) with it, an approximation without."""
+        return None
+
+    @property
     def has_reference(self) -> bool:
         """Whether some policy has f = 0; then J* ≥ 0 and F = min(f_max, R_max) in Theorem 1′."""
         return self.regularizer_max == 0
@@ -209,12 +216,16 @@ def check_backend(backend: PolicyBackend) -> None:
         reward_max = as_number(backend.reward_max, f"{name}.reward_max")
         limit = backend.regularizer_max
         regularizer_max = 0.0 if limit is None else as_number(limit, f"{name}.regularizer_max")
+        single = backend.evaluation_max
+        evaluation_max = 1.0 if single is None else as_number(single, f"{name}.evaluation_max")
     except InputError as error:
         raise BackendError(str(error)) from None
     if not (math.isfinite(reward_max) and reward_max > 0):
         raise BackendError(f"{name}.reward_max must be finite and > 0, got {reward_max}")
     if not (math.isfinite(regularizer_max) and regularizer_max >= 0):
         raise BackendError(f"{name}.regularizer_max must be None or finite and >= 0, got {regularizer_max}")
+    if not (math.isfinite(evaluation_max) and evaluation_max > 0):
+        raise BackendError(f"{name}.evaluation_max must be None or finite and > 0, got {evaluation_max}")
     if backend.oracle_error is not None:
         try:
             OracleError(*backend.oracle_error).validated()

@@ -17,6 +17,7 @@ from palm_theory.cli_build import Normalization, table_backend
 from palm_theory.cli_output import Json, print_json, print_table
 from palm_theory.cli_strategy import portfolio_data
 from palm_theory.errors import InputError
+from palm_theory.intervals import widest
 from palm_theory.metrics import usage
 from palm_theory.portfolio import Portfolio
 from palm_theory.simplex import parse_weights
@@ -41,13 +42,13 @@ def audit_command(
     reward_max: Annotated[float | None, typer.Option(help="As for palm build table.")] = None,
     normalization: Normalization = "shift",
     confidence: Annotated[float, typer.Option(help="For tables with standard errors.")] = 0.95,
-    as_json: Json = False,
     within_reference: Annotated[
         bool,
         typer.Option(
             "--within-reference", help="Take a certificate over a reference set (trained policies) for enough."
         ),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """What is proven about a portfolio; with --epsilon, whether it proves that.
 
@@ -64,9 +65,8 @@ def audit_command(
         backend = candidate_table(
             loaded, against, objective, minimize, name, regularizer, stderr, samples, normalization, reward_max
         )
-        certificate = audit(
-            loaded, reference=backend.all_values(), confidence=confidence, reward_max=backend.reward_max
-        )
+        single = widest(loaded.evaluation_max, backend.evaluation_max)
+        certificate = audit(loaded, reference=backend.all_values(), confidence=confidence, evaluation_max=single)
     # Whoever names a CSV chose the reference set.
     within = within_reference or against is not None
     certified = epsilon is None or certificate.certifies(epsilon, delta, within_reference=within)
@@ -96,7 +96,6 @@ def candidate_table(portfolio: Portfolio, scores: Path, *options: Any) -> Policy
     return backend
 
 
-def _print_certificate(certificate: Certificate, objectives: tuple[str, ...]) -> None:
 def _verdict(certificate: Certificate, epsilon: float, delta: float, certified: bool) -> str:
     """What the exit code says, in words, and over which policies."""
     if certificate.is_against_optimum:
@@ -109,6 +108,7 @@ def _verdict(certificate: Certificate, epsilon: float, delta: float, certified: 
     return f"is NOT certified, not even over {certificate.reference}"
 
 
+def _print_certificate(certificate: Certificate, objectives: tuple[str, ...]) -> None:
     typer.echo(str(certificate))
     rows = [
         {"": "additive gap (delta at epsilon = 0)", "value": certificate.additive_gap},

@@ -90,7 +90,7 @@ class Portfolio:
     objectives : names of the d objectives.
     members : the K policies, in order.
     certificate : what is proven about them.
-    reward_max, regularizer_max, normalizers : as declared by the backend they came from.
+    reward_max, regularizer_max, normalizers, evaluation_max : as declared by the backend they came from.
     problem, fingerprint : that backend's description and its digest.
     strategy, seed : how the policies were chosen.
     solves : how many weights were solved to find them.
@@ -107,6 +107,7 @@ class Portfolio:
     strategy: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     solves: int = 0
+    evaluation_max: float | None = None
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -142,6 +143,7 @@ class Portfolio:
             strategy=strategy or {},
             seed=seed,
             solves=solves,
+            evaluation_max=backend.evaluation_max,
         )
 
     def __len__(self) -> int:
@@ -307,7 +309,9 @@ class Portfolio:
         selection = smallest_subset(values, needed, method=method, time_limit=time_limit)
         pruned = self.subset([int(k) for k in selection.members])
         if backend is None:
-            certificate = audit(pruned, reference=self.policy_values, delta=delta, reward_max=self.reward_max)
+            certificate = audit(
+                pruned, reference=self.policy_values, delta=delta, evaluation_max=self.evaluation_max
+            )
         else:
             certificate = audit(pruned, backend, delta=delta)
         return pruned.with_certificate(certificate), selection
@@ -416,6 +420,7 @@ class Portfolio:
             value = Value.from_dict(entry.value.model_dump(exclude_none=True))
             members.append(Member(k, entry.label, policy, value, weights))
         return cls(
+            evaluation_max=self.evaluation_max,
             objectives=tuple(record.objectives),
             members=tuple(members),
             certificate=Certificate.from_dict(record.certificate),
@@ -463,6 +468,7 @@ class Portfolio:
 
 
 def _load_policy(folder: Path, backend: PolicyBackend | None) -> Any:
+            evaluation_max=record.evaluation_max,
     if backend is not None:
         return read_policy(backend, folder)
     try:

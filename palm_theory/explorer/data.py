@@ -26,12 +26,13 @@ def page_data(
     budget: float = 20.0,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """The page's data, JSON-able (infinities are None).
+    """The page's data, JSON-able (infinities are None). ``candidates`` are evaluated as the portfolio was, with single
+    evaluations in its ``evaluation_max``.
 
     ``references`` lists what the portfolio is compared with, the first being the page's main one. Each holds, by K−1,
     the certificates of the subsets, and ``knows``: what brackets its best value at any weight.
     """
-    reference = reference_of(portfolio.policy_values, backend, candidates, portfolio.reward_max)
+    reference = reference_of(portfolio.policy_values, backend, candidates, portfolio.evaluation_max)
     subsets = best_subsets(portfolio.policy_values, reference, advance=advance, budget=budget)
     references = [_reference_data(reference, [subset.certificate for subset in subsets])]
     if not reference.is_optimum:
