@@ -121,6 +121,10 @@ class GymBackend(PolicyBackend):
         return 0.0
 
     @property
+    def evaluation_max(self) -> float | None:
+        return self._inner.evaluation_max
+
+    @property
     def oracle_error(self) -> OracleError | None:
         return self._inner.oracle_error
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Algorithm = Literal["PPO", "DQN"]
 SEEDS = 2**31 - 1
 
+RETURN_TOLERANCE = 1e-6
+"""How far, relative to R_max, a return may leave its range by rounding: reward spaces are declared in float32."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -99,8 +102,12 @@ class TrainedGymBackend(DeclaredBackend):
             raise InputError("reward_range must be finite with low < high; give it where reward_space is unbounded")
         normalizers = tuple(Normalizer(1.0, -float(x)) if x < 0 else IDENTITY for x in low)
         self._offsets = np.array([normalizer.offset for normalizer in normalizers])
+        self._low, self._high = low, high
         self.declared = Declarations(
-            objectives=names, reward_max=float((high + self._offsets).max()), normalizers=normalizers
+            objectives=names,
+            reward_max=float((high + self._offsets).max()),
+            normalizers=normalizers,
+            evaluation_max=float((high - low).max()),
         )
         env.close()
 
@@ -123,17 +130,32 @@ class TrainedGymBackend(DeclaredBackend):
         return Solution(policy, self.evaluate(policy), status=Status.TRAINED)
 
     def evaluate(self, policy: Any) -> Value:
-        """Mean and standard error of the discounted return over ``episodes`` episodes with fixed seeds."""
+        """Mean and standard error of the discounted return over ``episodes`` episodes with fixed seeds.
+
+        Raises BackendError where a return lies outside ``reward_range``: confidence intervals rest on that range.
+        """
         env = self._make()
         model = self._load(policy)
         returns = np.array([self._episode(env, model, number) for number in range(self._training.episodes)])
         env.close()
+        self._check_range(returns)
         rewards = returns.mean(axis=0) + self._offsets
         return Value(
             rewards,
             rewards_stderr=returns.std(axis=0, ddof=1) / math.sqrt(len(returns)),
             samples=len(returns),
         )
+
+    def _check_range(self, returns: Array) -> None:
+        """Every return (n, d) within its range, to rounding: a mean within it may hide one that is not."""
+        tolerance = RETURN_TOLERANCE * self.reward_max
+        outside = np.argwhere(~((returns >= self._low - tolerance) & (returns <= self._high + tolerance)))
+        if len(outside):
+            episode, i = outside[0]
+            raise BackendError(
+                f"{self._name}, episode {episode}: the return {returns[episode, i]} of {self.objectives[i]!r} lies "
+                f"outside reward_range ({self._low[i]}, {self._high[i]})"
+            )
 
     def act(self, policy: Any, observations: Array) -> np.ndarray:
         """The actions of a policy at some observations (n, …)."""

@@ -109,6 +109,7 @@ class TableBackend(DeclaredBackend):
             oracle_error=EXACT,
             has_reference=bool((self._regularizers == 0).any()),
             normalizers=normalizers,
+            evaluation_max=self._largest(reward_max) if reward_max is not None else None,
         )
         self._stderr = self._reward_errors({key: numbers(column) for key, column in errors.items()})
         self._regularizer_stderr = numbers(errors[regularizer]) if regularizer in errors else None

@@ -70,6 +70,7 @@ class PortfolioRecord(StrictModel):
     objectives: list[str] = Field(min_length=1)
     reward_max: float = Field(gt=0)
     regularizer_max: float | None
+    evaluation_max: float | None = Field(default=None, gt=0)
     normalizers: list[NormalizerRecord]
     problem: dict[str, Any]
     fingerprint: str

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from palm_theory.backend import PolicyBackend, Power, check_value, solve, upper_bound_at
-from palm_theory.certificate import Certificate, Kind
+from palm_theory.certificate import OF_THE_BACKEND, Certificate, Kind
 from palm_theory.envelope import lower_envelope, rounding_at
 from palm_theory.errors import BackendError, InputError
 from palm_theory.intervals import Method as IntervalMethod
@@ -25,6 +25,7 @@ from palm_theory.sandwich import (
     without_rounding,
 )
 from palm_theory.simplex import Array, sample_dirichlet, validate_weights
+from palm_theory.storage import canonical_json
 from palm_theory.value import Value
 
 Gap = MultiplicativeGap | AdditiveGap
@@ -125,7 +126,7 @@ def audit(
     samples: int = 1000,
     seed: int = 0,
     confidence: float = DEFAULT_CONFIDENCE,
-    reward_max: float | None = None,
+    evaluation_max: float | None = None,
 ) -> Certificate:
     """Certify the largest gap of a portfolio over the whole simplex: J_w ≥ (1−ε)·J*_w − δ for every w ∈ Δ.
 
@@ -146,7 +147,8 @@ def audit(
     max_oracle_calls : stop asking after so many calls; the certificate is then at best "bounded".
     kind : "auto", or "sampled" to look at ``samples`` weights drawn with ``seed`` instead, which proves nothing.
     confidence : for values with standard errors.
-    reward_max : R_max, for empirical Bernstein intervals where there is no backend to tell it.
+    evaluation_max : the range of a single evaluation, for empirical Bernstein intervals, where there is no backend to
+        tell it (``PolicyBackend.evaluation_max``). Without it intervals are the normal approximation.
 
     Returns
     -------
@@ -162,10 +164,14 @@ def audit(
     if backend is not None:
         for number, value in enumerate(values):
             check_value(backend, value, f"policy {number} of the portfolio")
+    over = None
     if reference is None and backend is not None and any(value.is_estimate for value in values):
         reference = backend.all_values() if Power.ALL_VALUES in backend.powers else None
+        if reference is not None:
+            values, over = among(values, reference), f"all {len(reference)} {OF_THE_BACKEND}"
     if reference is not None:
-        return _against_reference(values, values_of(reference), gap, confidence, reward_max or _reward_max(backend))
+        single = evaluation_max if evaluation_max is not None or backend is None else backend.evaluation_max
+        return _against_reference(values, values_of(reference), gap, confidence, single, over)
     if any(value.is_estimate for value in values):
         raise InputError(
             "values with standard errors are audited against a reference set: pass reference=..., or a backend that "
@@ -194,8 +200,13 @@ def _gap_of(epsilon: float | None, delta: float | None) -> Gap:
     return MultiplicativeGap(delta or 0.0)
 
 
-def _reward_max(backend: PolicyBackend | None) -> float | None:
-    return None if backend is None else backend.reward_max
+def among(values: Sequence[Value], everyone: Sequence[Value]) -> list[Value]:
+    """``values`` with those that hold the very numbers of one of ``everyone`` replaced by it.
+
+    A policy read from a file is one of all the backend's, and was measured once: it takes no interval of its own.
+    """
+    known = {canonical_json(value.to_dict()): value for value in everyone}
+    return [known.get(canonical_json(value.to_dict()), value) for value in values]
 
 
 def _claim(gap: Gap, measured: float) -> tuple[float, float]:
@@ -310,13 +321,19 @@ def _sampled(values: Array, oracle: OptimalValueOracle, gap: Gap, samples: int, 
 
 
 def _against_reference(
-    values: list[Value], reference: list[Value], gap: Gap, confidence: float, reward_max: float | None
+    values: list[Value],
+    reference: list[Value],
+    gap: Gap,
+    confidence: float,
+    evaluation_max: float | None,
+    over: str | None,
 ) -> Certificate:
-    """J*_w = the best of a finite set. Both envelopes are known everywhere, so the corners settle it without a call."""
+    """J*_w = the best of a finite set, in words ``over``. Both envelopes are known everywhere, so that the corners
+    settle it without a call."""
     if values[0].rewards.shape != reference[0].rewards.shape:
         raise InputError("the portfolio and the reference need the same number of objectives")
     estimates = any(value.is_estimate for value in [*values, *reference])
-    lower_values, upper_values, method = confidence_limits(values, reference, confidence, reward_max)
+    lower_values, upper_values, method = confidence_limits(values, reference, confidence, evaluation_max)
     if not np.all(np.isfinite(upper_values)):
         # A value measured once has no interval.
         return Certificate(math.inf, math.inf, None, Kind.UNKNOWN, 0.0, slack=math.inf, size=len(values))
@@ -337,7 +354,7 @@ def _against_reference(
         slack=math.inf if estimates else 0.0,
         size=len(values),
         corners=len(scan),
-        reference=f"the {len(reference)} policies of a reference set",
+        reference=over or f"the {len(reference)} policies of a reference set",
         interval=method,
     )
 
@@ -352,11 +369,12 @@ class Limits(NamedTuple):
 
 
 def confidence_limits(
-    values: Sequence[Value], reference: Sequence[Value], confidence: float, reward_max: float | None
+    values: Sequence[Value], reference: Sequence[Value], confidence: float, evaluation_max: float | None
 ) -> Limits:
     """Limits that all hold at once with probability ``confidence``: what an audit of estimates compares.
 
-    Infinite where a value was measured only once. Intervals as in docs/theory/statistics.md.
+    Infinite where a value was measured only once. ``evaluation_max`` is the range of a single evaluation, None where it
+    is unknown. Intervals as in docs/theory/statistics.md.
     """
     everyone = [*reference, *values]
     if not any(value.is_estimate for value in everyone):
@@ -364,20 +382,20 @@ def confidence_limits(
     # A policy that stands in both sets is measured once, so it takes one share of the failure probability.
     distinct = {id(value) for value in everyone}
     failure = split_failure(confidence, len(distinct) * (values[0].rewards.size + 1))
-    method = _interval_method(everyone, reward_max)
-    lower = _limits(values, failure, reward_max, method, upper=False)
-    return Limits(lower, _limits(everyone, failure, reward_max, method, upper=True), method)
+    method = _interval_method(everyone, evaluation_max)
+    lower = _limits(values, failure, evaluation_max, method, upper=False)
+    return Limits(lower, _limits(everyone, failure, evaluation_max, method, upper=True), method)
 
 
-def _interval_method(values: Sequence[Value], reward_max: float | None) -> IntervalMethod:
+def _interval_method(values: Sequence[Value], evaluation_max: float | None) -> IntervalMethod:
     """Empirical Bernstein where the number of samples and the ranges are known of all, else the normal approximation:
     a certificate is no better than the weakest interval in it."""
     known = all(v.samples is not None and v.regularizer_stderr is None for v in values if v.is_estimate)
-    return "empirical-bernstein" if known and reward_max is not None else "normal"
+    return "empirical-bernstein" if known and evaluation_max is not None else "normal"
 
 
 def _limits(
-    values: Sequence[Value], failure: float, reward_max: float | None, method: IntervalMethod, *, upper: bool
+    values: Sequence[Value], failure: float, evaluation_max: float | None, method: IntervalMethod, *, upper: bool
 ) -> Array:
     """Vertex values (K, d) at the lower or upper confidence limits of R and f."""
     sign = 1.0 if upper else -1.0
@@ -387,8 +405,8 @@ def _limits(
         if value.rewards_stderr is not None:
             if method == "empirical-bernstein":
                 assert value.samples is not None
-                assert reward_max is not None
-                width = empirical_bernstein_halfwidth(value.rewards_stderr, value.samples, reward_max, failure)
+                assert evaluation_max is not None
+                width = empirical_bernstein_halfwidth(value.rewards_stderr, value.samples, evaluation_max, failure)
             else:
                 width = normal_halfwidth(value.rewards_stderr, failure)
         if value.regularizer_stderr is not None:

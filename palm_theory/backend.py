@@ -110,6 +110,13 @@ class PolicyBackend(ABC):
         return None
 
     @property
+    def evaluation_max(self) -> float | None:
+        """The length of an interval in which every reward of every *single* evaluation lies, > 0, or None, the default,
+        where none is known: R_max bounds R(π), an expectation, and one evaluation may be far above it. Confidence
+        intervals of values with standard errors are a bound (empirical Bernstein) with it, an approximation without."""
+        return None
+
+    @property
     def has_reference(self) -> bool:
         """Whether some policy has f = 0; then J* ≥ 0 and F = min(f_max, R_max) in Theorem 1′."""
         return self.regularizer_max == 0
@@ -191,6 +198,21 @@ def problem_fingerprint(backend: PolicyBackend) -> str:
     return sha256(canonical_json(problem_description(backend)).encode())
 
 
+def differing_parts(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The names of what differs between two descriptions, parameters by their own names, for people."""
+    parts = sorted(key for key in {*one, *other} - {"parameters"} if one.get(key) != other.get(key))
+    ours, theirs = (dict(description.get("parameters") or {}) for description in (one, other))
+    parts += sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
+    return ", ".join(parts)
+
+
+def check_same_problem(backend: PolicyBackend, problem: Mapping[str, Any], fingerprint: str) -> None:
+    """Raise InputError, saying what differs, unless ``backend`` is the described problem of that fingerprint."""
+    if problem_fingerprint(backend) != fingerprint:
+        differing = differing_parts(problem, problem_description(backend))
+        raise InputError(f"this backend is not the problem the portfolio was made for (different: {differing})")
+
+
 def seed_for(seed: int, weights: ArrayLike) -> int:
     """A 63-bit seed that depends on ``seed`` and the weights (d,) alone, for a stochastic ``optimize``."""
     data = f"{int(seed)}".encode() + np.ascontiguousarray(weights, dtype=np.float64).tobytes()
@@ -209,12 +231,16 @@ def check_backend(backend: PolicyBackend) -> None:
         reward_max = as_number(backend.reward_max, f"{name}.reward_max")
         limit = backend.regularizer_max
         regularizer_max = 0.0 if limit is None else as_number(limit, f"{name}.regularizer_max")
+        single = backend.evaluation_max
+        evaluation_max = 1.0 if single is None else as_number(single, f"{name}.evaluation_max")
     except InputError as error:
         raise BackendError(str(error)) from None
     if not (math.isfinite(reward_max) and reward_max > 0):
         raise BackendError(f"{name}.reward_max must be finite and > 0, got {reward_max}")
     if not (math.isfinite(regularizer_max) and regularizer_max >= 0):
         raise BackendError(f"{name}.regularizer_max must be None or finite and >= 0, got {regularizer_max}")
+    if not (math.isfinite(evaluation_max) and evaluation_max > 0):
+        raise BackendError(f"{name}.evaluation_max must be None or finite and > 0, got {evaluation_max}")
     if backend.oracle_error is not None:
         try:
             OracleError(*backend.oracle_error).validated()

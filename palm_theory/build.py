@@ -271,7 +271,7 @@ def _certify(backend: PolicyBackend, plan: Plan, solutions: list[Solution]) -> C
         )
     finite = Power.ALL_VALUES in backend.powers
     reference = backend.all_values() if finite else values
-    certificate = audit(members, reference=reference, reward_max=backend.reward_max)
+    certificate = audit(members, reference=reference, evaluation_max=backend.evaluation_max)
     return replace(
         certificate,
         size_bound=size_bound,

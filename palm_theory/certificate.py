@@ -74,9 +74,13 @@ class Certificate:
         """Whether J* in the claim is the optimum over every policy of the backend, and not over a reference set."""
         return self.reference.startswith("all ") and self.reference.endswith(OF_THE_BACKEND)
 
-    def certifies(self, epsilon: float, delta: float = 0.0) -> bool:
-        """Whether this certificate proves that P is an (epsilon, delta)-portfolio (J* ≥ 0 assumed for ε > 0)."""
-        if self.kind not in (Kind.EXACT, Kind.BOUNDED):
+    def certifies(self, epsilon: float, delta: float = 0.0, *, within_reference: bool = False) -> bool:
+        """Whether this certificate proves that P is an (epsilon, delta)-portfolio (J* ≥ 0 assumed for ε > 0).
+
+        A certificate over a reference set proves nothing of the backend's optimum, so the answer is False;
+        ``within_reference`` asks instead whether P is one beside the policies of ``reference``.
+        """
+        if self.kind not in (Kind.EXACT, Kind.BOUNDED) or not (within_reference or self.is_against_optimum):
             return False
         return (self.epsilon <= epsilon and self.delta <= delta) or (epsilon >= 0 and self.additive_gap <= delta)
 

@@ -52,7 +52,10 @@ def drift_command(
     log: Annotated[Path, typer.Argument(help="Requests, one JSON object a line, as palm serve writes them.")],
     portfolio: Saved,
     against: Annotated[
-        Path | None, typer.Option(help="CSV the portfolio was built from: J* is then known, and every number exact.")
+        Path | None,
+        typer.Option(
+            help="CSV the portfolio was built from: J* is then known, and every number exact (without --stderr)."
+        ),
     ] = None,
     objective: Objective = None,
     minimize: Minimize = None,

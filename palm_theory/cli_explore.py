@@ -6,6 +6,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ from palm_theory.cli_build import (
 from palm_theory.cli_portfolio import candidate_table
 from palm_theory.errors import InputError
 from palm_theory.explorer import example, write_page
+from palm_theory.intervals import widest
 from palm_theory.portfolio import Portfolio
 from palm_theory.value import Value
 
@@ -92,6 +94,7 @@ def explore_command(
             table = candidate_table(shown, against, *options)
             assert Power.ALL_VALUES in table.powers
             candidates = table.all_values()
+            shown = replace(shown, evaluation_max=widest(shown.evaluation_max, table.evaluation_max))
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("best subset of every size", total=len(shown))
         page = write_page(

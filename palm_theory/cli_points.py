@@ -29,7 +29,7 @@ def extreme_points_of(portfolio: Portfolio) -> Array:
 
 
 def is_complete(portfolio: Portfolio) -> bool:
-    """Whether the certificate says that no optimal policy is missing: exact, with both gaps 0 to rounding."""
+    """Whether the certificate says that no optimal policy is missing: exact against J*, both gaps 0 to rounding."""
     certificate = portfolio.certificate
     return certificate.kind is Kind.EXACT and certificate.certifies(1e-9, 0.0)
 

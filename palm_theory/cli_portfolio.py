@@ -18,6 +18,7 @@ from palm_theory.cli_build import Normalization, table_backend
 from palm_theory.cli_output import Json, print_json, print_table
 from palm_theory.cli_strategy import portfolio_data
 from palm_theory.errors import InputError
+from palm_theory.intervals import widest
 from palm_theory.metrics import usage
 from palm_theory.portfolio import Portfolio
 from palm_theory.simplex import parse_weights
@@ -50,11 +51,18 @@ def audit_command(
     reward_max: Annotated[float | None, typer.Option(help="As for palm build table.")] = None,
     normalization: Normalization = "shift",
     confidence: Annotated[float, typer.Option(help="For tables with standard errors.")] = 0.95,
+    within_reference: Annotated[
+        bool,
+        typer.Option(
+            "--within-reference", help="Take a certificate over a reference set (trained policies) for enough."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """What is proven about a portfolio; with --epsilon or --delta, whether it proves that.
 
-    Every file is checked against its digest first. Without --against the stored certificate is shown.
+    Every file is checked against its digest first. Without --against the stored certificate is shown. Exit code 0 means
+    certified against every policy there is; with --against or --within-reference, beside those the certificate names.
 
     \b
       palm audit portfolio --epsilon 0.02
@@ -67,12 +75,13 @@ def audit_command(
         certificate = loaded.audit(built_from(loaded, against, options), confidence=confidence)
     elif against is not None:
         backend = candidate_table(loaded, against, *options)
-        certificate = audit(
-            loaded, reference=backend.all_values(), confidence=confidence, reward_max=backend.reward_max
-        )
+        single = widest(loaded.evaluation_max, backend.evaluation_max)
+        certificate = audit(loaded, reference=backend.all_values(), confidence=confidence, evaluation_max=single)
     asked = epsilon is not None or delta is not None
     target = (epsilon or 0.0, delta or 0.0)
-    certified = not asked or certificate.certifies(*target)
+    # Whoever names a file chose the reference set.
+    within = within_reference or against is not None
+    certified = not asked or certificate.certifies(*target, within_reference=within)
     if as_json:
         answer = (
             {"target": dict(zip(("epsilon", "delta"), target, strict=True)), "certified": certified} if asked else {}
@@ -81,7 +90,7 @@ def audit_command(
     else:
         _print_certificate(certificate, loaded.objectives)
         if asked:
-            verdict = "is certified" if certified else "is NOT certified"
+            verdict = _verdict(certificate, *target, certified)
             typer.echo(f"(epsilon, delta) = ({target[0]:g}, {target[1]:g}) {verdict}")
     if not certified:
         raise typer.Exit(1)
@@ -98,6 +107,18 @@ def candidate_table(portfolio: Portfolio, scores: Path, *options: Any) -> Policy
     if tuple(backend.normalizers) != tuple(portfolio.normalizers):
         raise InputError(f"{scores} is normalised otherwise than the portfolio was: its numbers do not compare")
     return backend
+
+
+def _verdict(certificate: Certificate, epsilon: float, delta: float, certified: bool) -> str:
+    """What the exit code says, in words, and over which policies."""
+    if certificate.is_against_optimum:
+        return "is certified" if certified else "is NOT certified"
+    over = f"over {certificate.reference} only, not against every policy"
+    if certified:
+        return f"is certified {over}"
+    if certificate.certifies(epsilon, delta, within_reference=True):
+        return f"is NOT certified: it holds {over} (--within-reference takes that for enough)"
+    return f"is NOT certified, not even over {certificate.reference}"
 
 
 def _print_certificate(certificate: Certificate, objectives: tuple[str, ...]) -> None:

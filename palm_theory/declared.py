@@ -1,4 +1,4 @@
-"""A base for backends that know their declarations once they are built, so that none repeats seven properties."""
+"""A base for backends that know their declarations once they are built, so that none repeats eight properties."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Declarations:
     oracle_error: OracleError | None = None
     has_reference: bool | None = None
     normalizers: tuple[Normalizer, ...] | None = None
+    evaluation_max: float | None = None
 
 
 class DeclaredBackend(PolicyBackend):
@@ -44,6 +45,10 @@ class DeclaredBackend(PolicyBackend):
     @property
     def oracle_error(self) -> OracleError | None:
         return self.declared.oracle_error
+
+    @property
+    def evaluation_max(self) -> float | None:
+        return self.declared.evaluation_max
 
     @property
     def has_reference(self) -> bool:

@@ -1,8 +1,9 @@
 """What logged requests say of a portfolio: whom it serves how well, where one more policy would pay, what changed.
 
 Regret of a request with weights w served by policy k is J*_w − J_w(π_k). J* is known exactly where the backend tells
-it, bounded above where something proves a bound, and otherwise estimated; ``Optimum.kind`` says which, and every number
-made of it is of the same kind. (The log is a sample of the traffic to come: means over it are means over the log.)
+it, bounded above where something proves a bound, and otherwise estimated, as all is where values are measured ones;
+``Optimum.kind`` says which, and every number made of it is of the same kind. (The log is a sample of the traffic to
+come: means over it are means over the log.)
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Any, Literal
 import numpy as np
 
 from palm_theory.audit import OptimalValueOracle
-from palm_theory.backend import PolicyBackend, Power, problem_fingerprint
+from palm_theory.backend import PolicyBackend, Power, check_same_problem
+from palm_theory.certificate import Certificate
 from palm_theory.envelope import lower_envelope
 from palm_theory.errors import InputError
 from palm_theory.hull import UpperHull
-from palm_theory.portfolio import OTHER_PROBLEM, Portfolio
+from palm_theory.portfolio import Portfolio
 from palm_theory.simplex import Array
 from palm_theory.traffic import Traffic
 
@@ -46,30 +48,44 @@ def known_optimum(portfolio: Portfolio, weights: Array, backend: PolicyBackend |
     """What is known of J* at ``weights`` (n, d).
 
     With a backend that tells J* cheaply (power OPTIMAL_VALUE): exact. Else a bound, where one is proven: the
-    certificate's, J* ≤ (L + δ)/(1 − ε) and ≤ L + its additive gap. Else an estimate: the upper hull through the
-    policies' own measured values at the weights they were solved for, as if each were optimal there (R_max at vertices
-    nobody was solved for). Raises InputError for another problem's backend.
+    certificate's, J* ≤ (L + δ)/(1 − ε), for ε < 1, and ≤ L + its additive gap. Else an estimate: the upper hull through
+    the policies' own measured values at the weights they were solved for, as if each were optimal there (R_max at
+    vertices nobody was solved for). Where a value is itself an estimate, so is all of this: what a policy reached and
+    L, on which bounds are built, are known no better. Raises InputError for another problem's backend.
     """
-    values = portfolio.vertex_values
-    lower = lower_envelope(values, weights).best
-    if backend is not None and problem_fingerprint(backend) != portfolio.fingerprint:
-        raise InputError(OTHER_PROBLEM)
+    lower = lower_envelope(portfolio.vertex_values, weights).best
+    if backend is not None:
+        check_same_problem(backend, portfolio.problem, portfolio.fingerprint)
+    every = backend.all_values() if backend is not None and Power.ALL_VALUES in backend.powers else ()
+    measured = any(value.is_estimate for value in [*portfolio.policy_values, *every])
     if backend is not None and Power.OPTIMAL_VALUE in backend.powers:
         oracle = OptimalValueOracle(backend)
         # A policy of the portfolio can beat J* by rounding only.
-        exact = np.maximum(np.array([oracle(row)[1] for row in weights]), lower)
-        return Optimum(exact, exact, "exact", "J* asked of the backend")
-    estimate = np.maximum(_hull_estimate(portfolio, weights), lower)
+        told = np.maximum(np.array([oracle(row)[1] for row in weights]), lower)
+        if measured:
+            return Optimum(told, told, "estimate", "J* asked of the backend, whose values are estimates")
+        return Optimum(told, told, "exact", "J* asked of the backend")
+    hull = np.maximum(_hull_estimate(portfolio, weights), lower)
+    upper = _certified(portfolio.certificate, lower)
+    guess = np.minimum(upper, hull)
+    if measured or not np.all(np.isfinite(upper)):
+        basis = "the upper hull of the policies' measured values, as if each were optimal"
+        return Optimum(guess, guess, "estimate", basis)
     certificate = portfolio.certificate
-    if certificate.is_proof and certificate.is_against_optimum:
-        upper = np.minimum((lower + certificate.delta) / (1 - certificate.epsilon), lower + certificate.additive_gap)
-        upper = np.maximum(upper, lower)
-        confidence = "" if certificate.confidence == 1 else f", at confidence {certificate.confidence:g}"
-        basis = f"the certificate: epsilon {certificate.epsilon:.4g}, delta {certificate.delta:.4g}{confidence}"
-        return Optimum(upper, np.minimum(upper, estimate), "bound", basis)
-    return Optimum(
-        estimate, estimate, "estimate", "the upper hull of the policies' measured values, as if each were optimal"
-    )
+    confidence = "" if certificate.confidence == 1 else f", at confidence {certificate.confidence:g}"
+    basis = f"the certificate: epsilon {certificate.epsilon:.4g}, delta {certificate.delta:.4g}"
+    basis += f", additive gap {certificate.additive_gap:.4g}{confidence}"
+    return Optimum(upper, guess, "bound", basis)
+
+
+def _certified(certificate: Certificate, lower: Array) -> Array:
+    """The upper bound on J* that a certificate gives where L is ``lower`` (n,); inf where it proves none."""
+    if not (certificate.is_proof and certificate.is_against_optimum):
+        return np.full_like(lower, math.inf)
+    upper = lower + certificate.additive_gap
+    if certificate.epsilon < 1:
+        upper = np.minimum(upper, (lower + certificate.delta) / (1 - certificate.epsilon))
+    return np.maximum(upper, lower)
 
 
 def _hull_estimate(portfolio: Portfolio, weights: Array) -> Array:

@@ -32,6 +32,12 @@ def normal_halfwidth(stderr: Array, failure: float) -> Array:
     return np.asarray(stderr) * -NormalDist().inv_cdf(failure / 2)
 
 
+def widest(*ranges: float | None) -> float | None:
+    """The range that single evaluations of several backends have in common: the largest, None where one is unknown."""
+    known = [length for length in ranges if length is not None]
+    return max(known) if len(known) == len(ranges) else None
+
+
 def split_failure(confidence: float, intervals: int) -> float:
     """The failure probability each of ``intervals`` may have so that all hold with ``confidence`` (Bonferroni).
 

@@ -17,6 +17,7 @@ from palm_theory.backend import (
     PolicyBackend,
     Solution,
     Status,
+    differing_parts,
     problem_description,
     problem_fingerprint,
     read_policy,
@@ -176,9 +177,8 @@ class Journal:
             )
         if header.get("fingerprint") != problem_fingerprint(self._backend):
             old, new = header.get("problem", {}), problem_description(self._backend)
-            differing = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
             raise OtherProblemError(
-                f"{self._path} belongs to another problem (different: {', '.join(differing)}); choose another folder"
+                f"{self._path} belongs to another problem (different: {differing_parts(old, new)}); choose another folder"
             )
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:

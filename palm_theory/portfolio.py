@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -26,10 +26,11 @@ from palm_theory.artifact import (
     stage,
     write_artifact,
 )
-from palm_theory.audit import OptimalValueOracle, audit
+from palm_theory.audit import DEFAULT_CONFIDENCE, OptimalValueOracle, among, audit, confidence_limits
 from palm_theory.backend import (
     PolicyBackend,
     Power,
+    check_same_problem,
     problem_description,
     problem_fingerprint,
     read_policy,
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 WeightsLike = ArrayLike | Mapping[str, float]
-
-OTHER_PROBLEM = "this backend is not the problem the portfolio was made for"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +89,7 @@ class Portfolio:
     objectives : names of the d objectives.
     members : the K policies, in order.
     certificate : what is proven about them.
-    reward_max, regularizer_max, normalizers : as declared by the backend they came from.
+    reward_max, regularizer_max, normalizers, evaluation_max : as declared by the backend they came from.
     problem, fingerprint : that backend's description and its digest.
     strategy, seed : how the policies were chosen.
     solves : how many weights were solved to find them.
@@ -107,6 +106,7 @@ class Portfolio:
     strategy: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     solves: int = 0
+    evaluation_max: float | None = None
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -142,6 +142,7 @@ class Portfolio:
             strategy=strategy or {},
             seed=seed,
             solves=solves,
+            evaluation_max=backend.evaluation_max,
         )
 
     def __len__(self) -> int:
@@ -216,18 +217,19 @@ class Portfolio:
     def audit(self, backend: PolicyBackend | None = None, **options: Any) -> Certificate:
         """A fresh certificate; arguments as for ``palm_theory.audit``. InputError for another problem's backend.
 
-        A backend that declares PAIRED_VALUES, and no further argument, gives one from paired differences.
+        A backend that declares PAIRED_VALUES, and no further argument, gives one from paired differences, over the
+        portfolio's own members and ``paired_reference``: other policies solved on the way are no part of a portfolio.
         """
         if backend is not None:
             self._check_problem(backend)
             if Power.PAIRED_VALUES in backend.powers and not options:
                 policies = [member.policy for member in self.members]
-                return certify_paired(backend, policies, policies)
+                # Which other policies were solved on the way is not known here.
+                return certify_paired(backend, policies)
         return audit(self, backend, **options)
 
     def _check_problem(self, backend: PolicyBackend) -> None:
-        if problem_fingerprint(backend) != self.fingerprint:
-            raise InputError(OTHER_PROBLEM)
+        check_same_problem(backend, self.problem, self.fingerprint)
 
     def subset(self, indices: Sequence[int]) -> Portfolio:
         """Some of the policies, in the order given and renumbered. The certificate does not carry over: unknown."""
@@ -273,7 +275,12 @@ class Portfolio:
         """The smallest subset that still meets (ε, δ), by default the certificate's own, with a fresh certificate.
 
         With a backend J* is asked for; without one the portfolio itself is the reference, (ε, δ) is against its own
-        best policy, and the certificate says so. Raises CertificateError where the whole portfolio misses the target.
+        best policy, by default as small as the whole portfolio's (0 for exact values), and the certificate says so.
+
+        Values with standard errors are judged as an audit does, lower confidence limits against upper ones of all
+        policies there are, with the confidence of the certificate at hand, 0.95 where it has none. Raises
+        CertificateError where the whole portfolio misses the target, InputError where measured values have no
+        reference (a backend without ALL_VALUES) or no interval (one evaluation).
         """
         subset, _ = self.smallest_subset(backend, epsilon=epsilon, delta=delta, method=method, time_limit=time_limit)
         return subset
@@ -288,30 +295,61 @@ class Portfolio:
         time_limit: float = 60.0,
     ) -> tuple[Portfolio, Selection]:
         """``prune`` together with the selection, which holds the proven lower bound on any such subset's size."""
-        if epsilon is None:
-            epsilon, delta = self._own_target(backend)
-        target = Target(epsilon, delta)
-        values = self.vertex_values
-
-        def optimum(weights: Array) -> Array:
-            if backend is None:
-                return lower_envelope(values, weights).best
-            return np.array([_optimum(backend, row) for row in weights])
-
         if backend is not None:
             self._check_problem(backend)
-        needed = requirement(target, optimum)
-        selection = smallest_subset(values, needed, method=method, time_limit=time_limit)
+        if epsilon is None:
+            epsilon, delta = self._own_target(backend)
+        values, optimum = self._judged(backend)
+        selection = smallest_subset(
+            values, requirement(Target(epsilon, delta), optimum), method=method, time_limit=time_limit
+        )
         pruned = self.subset([int(k) for k in selection.members])
-        if backend is None:
-            certificate = audit(pruned, reference=self.policy_values, delta=delta, reward_max=self.reward_max)
-        else:
-            certificate = audit(pruned, backend, delta=delta)
-        return pruned.with_certificate(certificate), selection
+        return pruned.with_certificate(self._audit_of(pruned, backend, delta)), selection
+
+    def _judged(self, backend: PolicyBackend | None) -> tuple[Array, Callable[[Array], Array]]:
+        """What an audit compares: vertex values of the members, (K, d), and weights (n, d) ↦ J* (n,)."""
+        if not any(value.is_estimate for value in self.policy_values):
+            values = self.vertex_values
+            if backend is None:
+                return values, lambda weights: lower_envelope(values, weights).best
+            return values, lambda weights: np.array([_optimum(backend, row) for row in weights])
+        everyone: Sequence[Value] = self.policy_values
+        single = self.evaluation_max
+        if backend is not None:
+            if Power.ALL_VALUES not in backend.powers:
+                raise InputError(
+                    f"{type(backend).__name__} does not list all its values; prune against the portfolio itself"
+                )
+            everyone, single = backend.all_values(), backend.evaluation_max
+        members = among(self.policy_values, everyone)
+        limits = confidence_limits(members, everyone, self._confidence, single)
+        if not np.all(np.isfinite(limits.upper)):
+            raise InputError("a value that was measured only once has no interval: nothing can be pruned")
+        return limits.lower, lambda weights: lower_envelope(limits.upper, weights).best
+
+    def _audit_of(self, part: Portfolio, backend: PolicyBackend | None, delta: float = 0.0) -> Certificate:
+        """The certificate of some of the policies, against the backend or else against all of this portfolio's."""
+        if backend is not None:
+            return audit(part, backend, delta=delta, confidence=self._confidence)
+        return audit(
+            part,
+            reference=self.policy_values,
+            delta=delta,
+            confidence=self._confidence,
+            evaluation_max=self.evaluation_max,
+        )
+
+    @property
+    def _confidence(self) -> float:
+        own = self.certificate.confidence
+        return own if 0 < own < 1 else DEFAULT_CONFIDENCE
 
     def _own_target(self, backend: PolicyBackend | None) -> tuple[float, float]:
         if backend is None:
-            return 0.0, 0.0
+            own = self._audit_of(self, None)
+            if not own.is_proof:
+                raise InputError("the whole portfolio proves nothing against itself: give the epsilon to prune to")
+            return own.epsilon, own.delta
         if not self.certificate.is_proof:
             raise InputError(f"the certificate is {self.certificate.kind.value}: give the epsilon to prune to")
         return self.certificate.epsilon, self.certificate.delta
@@ -377,6 +415,7 @@ class Portfolio:
             objectives=list(self.objectives),
             reward_max=self.reward_max,
             regularizer_max=self.regularizer_max,
+            evaluation_max=self.evaluation_max,
             normalizers=[NormalizerRecord(**normalizer.to_dict()) for normalizer in self.normalizers],
             problem=self.problem,
             fingerprint=self.fingerprint,
@@ -397,8 +436,8 @@ class Portfolio:
         """
         root = Path(folder)
         record = read_artifact(root)
-        if backend is not None and problem_fingerprint(backend) != record.fingerprint:
-            raise InputError(OTHER_PROBLEM)
+        if backend is not None:
+            check_same_problem(backend, record.problem, record.fingerprint)
         policies = [_load_policy(root / POLICIES_FOLDER / entry.name, backend) for entry in record.policies]
         try:
             return cls._from_record(record, policies)
@@ -424,6 +463,7 @@ class Portfolio:
             strategy=record.strategy,
             seed=record.seed,
             solves=record.solves,
+            evaluation_max=record.evaluation_max,
         )
 
     def _table(self) -> tuple[list[str], list[list[str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from scipy.optimize import linprog, minimize
 
 from backends.table import TableBackend
 from palm_theory.audit import audit
-from palm_theory.backend import PolicyBackend, Solution, Status
+from palm_theory.backend import PolicyBackend, Power, Solution, Status
 from palm_theory.bounds import EXACT, OracleError
 from palm_theory.certificate import Certificate, Kind
 from palm_theory.envelope import corner_weights
@@ -457,6 +458,15 @@ def test_what_a_certificate_implies(epsilon, delta, other_epsilon, other_delta):
     assert certificate.certifies(other_epsilon, other_delta) == implied
 
 
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_certificate_over_a_reference_set_certifies_within_it_only(epsilon, delta, other_epsilon, other_delta):
+    against = Certificate(epsilon, delta, np.array([1.0]), Kind.EXACT, additive_gap=epsilon + delta)
+    within = replace(against, reference="the 4 policies solved")
+    assert not within.certifies(other_epsilon, other_delta)
+    asked = within.certifies(other_epsilon, other_delta, within_reference=True)
+    assert asked == against.certifies(other_epsilon, other_delta)
+
+
 def test_certificates_survive_json():
     for certificate in (
         audit([Value(np.ones(2))]),
@@ -484,19 +494,21 @@ def measured(rng: np.random.Generator, means: np.ndarray, samples: int) -> list[
     ]
 
 
-@pytest.mark.parametrize("reward_max", [1.0, None])
-def test_statistical_certificates_cover_the_truth(reward_max):
+@pytest.mark.parametrize("evaluation_max", [1.0, None])
+def test_statistical_certificates_cover_the_truth(evaluation_max):
     rng = rng_of(5)
     confidence, trials, missed = 0.8, 150, 0
     for _ in range(trials):
         means = rng.random((5, 2))
         values = measured(rng, means, 300)
-        certificate = audit(values[:2], reference=values, confidence=confidence, reward_max=reward_max, epsilon=0.0)
+        certificate = audit(
+            values[:2], reference=values, confidence=confidence, evaluation_max=evaluation_max, epsilon=0.0
+        )
         truth = audit(as_values(means[:2]), reference=as_values(means), epsilon=0.0)
         missed += truth.delta > certificate.delta
         assert certificate.kind is Kind.BOUNDED
         assert certificate.confidence == confidence
-        assert certificate.interval == ("normal" if reward_max is None else "empirical-bernstein")
+        assert certificate.interval == ("normal" if evaluation_max is None else "empirical-bernstein")
         assert "confidence 0.8" in str(certificate)
     assert missed <= (1 - confidence) * trials
 
@@ -505,7 +517,7 @@ def test_more_samples_certify_more():
     rng = rng_of(1)
     means = rng.random((4, 3))
     gaps = [
-        audit(values[:2], reference=values, reward_max=1.0, epsilon=0.0).delta
+        audit(values[:2], reference=values, evaluation_max=1.0, epsilon=0.0).delta
         for values in (measured(rng, means, n) for n in (100, 10_000, 1_000_000))
     ]
     truth = audit(as_values(means[:2]), reference=as_values(means), epsilon=0.0).delta
@@ -543,13 +555,63 @@ def test_the_method_named_is_the_weakest_used():
     exact = Value(np.array([0.5, 0.5]))
     counted = Value(np.array([0.6, 0.4]), rewards_stderr=np.array([0.01, 0.01]), samples=100)
     uncounted = Value(np.array([0.4, 0.6]), rewards_stderr=np.array([0.01, 0.01]))
-    assert audit([exact], reference=[counted], reward_max=1.0).interval == "empirical-bernstein"
+    assert audit([exact], reference=[counted], evaluation_max=1.0).interval == "empirical-bernstein"
     for members, reference in (([exact], [uncounted]), ([counted], [uncounted]), ([uncounted], [counted])):
-        assert audit(members, reference=reference, reward_max=1.0).interval == "normal"
+        assert audit(members, reference=reference, evaluation_max=1.0).interval == "normal"
+
+
+class Measured(Finite):
+    """All its values, measured; ``single`` is what it declares of the range of one evaluation."""
+
+    powers = frozenset({Power.OPTIMAL_VALUE, Power.ALL_VALUES})
+
+    def __init__(self, values, single=None):
+        super().__init__(stacked(values), np.zeros(len(values)))
+        self.measured, self.single = values, single
+
+    reward_max = 1.0
+
+    @property
+    def evaluation_max(self):
+        return self.single
+
+    def evaluate(self, policy):
+        return self.measured[policy]
+
+    def all_values(self):
+        return self.measured
+
+
+def test_a_bound_on_the_mean_is_no_range_of_one_evaluation():
+    """One evaluation pays 100 with probability 0.005: R is in [0, 1], and a hundred evaluations see mostly nothing."""
+    rng, missed, trials = rng_of(0), 0, 60
+    for _ in range(trials):
+        rare = 100.0 * (rng.random((100, 1)) < 0.005)
+        values = [
+            Value(draws.mean(axis=0), rewards_stderr=draws.std(axis=0, ddof=1) / 10, samples=100)
+            for draws in (0.02 + rng.uniform(-0.01, 0.01, (100, 1)), rare)
+        ]
+        if values[1].rewards.max() > 1:
+            continue
+        assert audit(values[:1], Measured(values)).interval == "normal"
+        certificate = audit(values[:1], Measured(values, 100.0))
+        assert certificate.interval == "empirical-bernstein"
+        missed += certificate.additive_gap < 0.5 - 0.02
+    assert missed <= 0.05 * trials
+
+
+def test_a_backend_that_lists_its_values_is_all_there_is_and_a_policy_of_it_is_measured_once():
+    values = measured(rng_of(2), rng_of(2).random((4, 2)), 200)
+    backend = Measured(values)
+    certificate = audit(values[:2], backend)
+    assert certificate.reference == "all 4 policies of the backend"
+    assert certificate.is_against_optimum
+    copies = [Value.from_dict(value.to_dict()) for value in values[:2]]
+    assert audit(copies, backend).to_dict() == certificate.to_dict()
 
 
 def test_a_single_sample_proves_nothing():
     one = Value(np.array([0.5, 0.5]), rewards_stderr=np.zeros(2), samples=1)
-    certificate = audit([one], reference=[one], reward_max=1.0)
+    certificate = audit([one], reference=[one], evaluation_max=1.0)
     assert not certificate.is_proof
     assert certificate.kind is Kind.UNKNOWN

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palm_theory import bounds, covers
+from backends.table import TableBackend
+from palm_theory import Portfolio, bounds, covers
 
 FRONT = Path(__file__).parents[1] / "benchmarks" / "fronts" / "deep-sea-treasure.csv"
 
@@ -98,6 +99,17 @@ def test_audit_says_by_its_exit_code_whether_the_target_is_certified(portfolio):
     stored = json.loads(palm("audit", portfolio, "--json").stdout)["certificate"]
     assert fresh["kind"] == stored["kind"] == "exact"
     assert fresh["epsilon"] == pytest.approx(stored["epsilon"], abs=1e-12)
+
+
+def test_audit_s_exit_code_is_about_every_policy_unless_a_reference_is_asked_for(portfolio, tmp_path):
+    Portfolio.load(portfolio).prune().save(tmp_path / "own", TableBackend(FRONT))
+    done = palm("audit", tmp_path / "own", "--epsilon", "0.01", expect=1)
+    assert "is NOT certified: it holds over the 6 policies of a reference set only" in done.stdout
+    done = palm("audit", tmp_path / "own", "--epsilon", "0.01", "--within-reference")
+    assert "is certified over the 6 policies of a reference set only, not against every policy" in done.stdout
+    done = palm("audit", tmp_path / "own", "--epsilon", "0.01", "--against", FRONT)
+    assert "only, not against every policy" in done.stdout
+    palm("audit", tmp_path / "own", "--epsilon", "0.0001", "--against", FRONT, expect=1)
 
 
 def test_compare_at_equal_size():

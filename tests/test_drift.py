@@ -7,7 +7,10 @@ import resource
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backends.bandit import BanditBackend
 from backends.table import TableBackend
@@ -17,7 +20,7 @@ from palm_theory.errors import ArtifactError, InputError
 from palm_theory.hull import UpperHull
 from palm_theory.new_objective import add_objective
 from palm_theory.traffic import ServedRequest, Traffic, TrafficLog, read_traffic
-from tests.instances import random_mdp_arrays, rng_of, simplex_points
+from tests.instances import random_mdp_arrays, rng_of, seeds, simplex_points
 from tests.test_elicitation import palm
 
 BANDIT = BanditBackend(rng_of(0).random((4, 8, 3)), beta=0.02)
@@ -154,6 +157,34 @@ def test_bounds_are_bounds_and_estimates_say_so(small):
     assert np.all(estimate.upper >= small.best_value(weights))
     with pytest.raises(InputError, match="not the problem"):
         known_optimum(small, weights, BanditBackend(rng_of(9).random((4, 8, 3))))
+
+
+@settings(max_examples=20)
+@given(seeds, st.booleans())
+def test_regret_from_measured_values_is_an_estimate_and_no_bound(seed, told):
+    """Exact J* less a measured value, or a certificate's bound less one, lies below the true regret every so often."""
+    rng = rng_of(seed)
+    frame = pd.DataFrame({"x": rng.random(4), "e": 0.1, "y": rng.random(4)})
+    backend = TableBackend(frame, objectives=["x", "y"], stderr={"x": "e"})
+    portfolio = build_portfolio(backend, UniformGrid(1), progress=False)
+    assert portfolio.certificate.is_against_optimum
+    weights = simplex_points(2, 10, seed)
+    found = known_optimum(portfolio, weights, backend if told else None)
+    assert found.kind == "estimate"
+    assert np.all(found.upper >= portfolio.best_value(weights))
+    assert ("values are estimates" in found.basis) == told
+
+
+def test_a_policy_that_is_worth_nothing_to_somebody_still_has_a_finite_regret():
+    backend = TableBackend(np.array([[1.0, 0.0], [0.0, 1.0], [0.7, 0.7]]))
+    portfolio = build_portfolio(backend, UniformGrid(1), progress=False).subset([0])
+    portfolio = portfolio.with_certificate(portfolio.audit(backend))
+    assert portfolio.certificate.epsilon == 1
+    weights = np.array([[1.0, 0.0], [0.0, 1.0]])
+    report = drift(traffic_of(weights, [None, None], np.arange(2.0)), portfolio)
+    assert report.optimum_kind == "bound"
+    assert report.regret.maximum == portfolio.certificate.additive_gap == 1
+    json.dumps(report.to_dict(), allow_nan=False)
 
 
 def test_the_hull_s_plane_touches_it_and_stays_below_every_bound():

@@ -114,6 +114,15 @@ def test_a_portfolio_alone_is_its_own_reference_beside_its_certificate():
     assert [reference["itself"] for reference in uncertified["references"]] == [True]
 
 
+def test_a_certificate_over_a_reference_set_is_not_shown_as_one_against_the_optimum():
+    portfolio = build_portfolio(TableBackend(front(12, 2)), Adaptive(0.05), progress=False).prune()
+    data = page_data(portfolio, budget=1.0)
+    through, _ = data["references"]
+    assert through["text"] == portfolio.certificate.reference
+    assert not through["optimum"]
+    assert not data["certificate"]["optimum"]
+
+
 def test_with_a_backend_the_page_holds_true_bounds_on_the_optimum():
     portfolio, bandit = example(3)
     (reference,) = page_data(portfolio, backend=bandit, budget=1.0)["references"]

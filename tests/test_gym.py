@@ -16,7 +16,7 @@ from backends.gym import GymBackend, Training  # noqa: E402
 from backends.gym_enumeration import enumerate_environment  # noqa: E402
 from palm_theory import Adaptive, Portfolio, UniformGrid, build_portfolio  # noqa: E402
 from palm_theory.envelope import essential_policies  # noqa: E402
-from palm_theory.errors import InputError  # noqa: E402
+from palm_theory.errors import BackendError, InputError  # noqa: E402
 from palm_theory.testing import check_conformance  # noqa: E402
 
 
@@ -236,6 +236,36 @@ def test_training_learns_is_resumable_and_conforms(tmp_path: Any) -> None:
     again = build_portfolio(backend, UniformGrid(1), path=tmp_path / "portfolio")
     assert [v.to_dict() for v in portfolio.policy_values] == [v.to_dict() for v in again.policy_values]
     assert all(value.rewards_stderr is not None for value in portfolio.policy_values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_single_return_outside_the_declared_range_is_an_error(inside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean is within it: only the returns, one by one, tell."""
+    pytest.importorskip("stable_baselines3")
+    from backends.gym_training import TrainedGymBackend
+
+    backend = TrainedGymBackend(
+        "fruit-tree-v0",
+        {"depth": 5},
+        discount=1.0,
+        horizon=5,
+        objectives=None,
+        reward_range=[(0, 4)] * 6,
+        training=Training(episodes=3),
+        seed=0,
+    )
+    assert backend.evaluation_max == 4
+    returns = np.array([[1.0] * 6, [4.0] * 6, [0.0] * 6])
+    if not inside:
+        returns[1, 2] = 4.5
+    monkeypatch.setattr(backend, "_load", lambda policy: None)
+    monkeypatch.setattr(backend, "_episode", lambda env, model, number: returns[number])
+    if inside:
+        assert backend.evaluate({}).samples == 3
+    else:
+        with pytest.raises(BackendError, match=r"episode 1: the return 4\.5 of 'r3' lies outside reward_range"):
+            backend.evaluate({})
 
 
 @pytest.mark.slow

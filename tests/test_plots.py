@@ -26,7 +26,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from backends.table import TableBackend
-from palm_theory import Adaptive, Portfolio, build_portfolio, design, metrics, plots
+from palm_theory import Adaptive, Portfolio, UniformGrid, build_portfolio, design, metrics, plots
 from palm_theory.certificate import Certificate, Kind
 from palm_theory.envelope import lower_envelope
 from palm_theory.errors import InputError
@@ -280,6 +280,22 @@ def test_a_certificate_against_a_reference_set_says_nothing_of_the_optimum():
     own = growth(built(2).with_certificate(replace(certificate, epsilon=0.0)))[1]
     assert np.array_equal(growth(portfolio)[1], own)
     assert not [line for line in plots.promised_loss(portfolio, has_reference=True, ax=axes()).lines if star(line)]
+
+
+def test_figures_that_need_the_backend_say_what_a_certificate_over_a_reference_set_is_over():
+    for d in (2, 4):
+        backend = random_bandit(0, d=d, beta=0.0, contexts=4, actions=12)
+        portfolio = build_portfolio(backend, UniformGrid(1), progress=False).prune()
+        assert portfolio.certificate.epsilon == 0
+        ax = plots.regret_map(portfolio, backend, samples=100, ax=axes())
+        assert portfolio.certificate.reference in said(ax)
+        assert "optimal" not in said(ax)
+        assert not [line for line in ax.lines if "certified" in str(line.get_label())]
+    wider = replace(built(3).certificate, epsilon=0.3, reference="the 4 policies solved, the base model")
+    ax = plots.policy_regions(built(3).with_certificate(wider), ax=axes(projection="ternary"))
+    assert "over the 4 policies solved, the base model only" in said(ax)
+    labels = [text.get_text() for legend in ax.findobj(matplotlib.legend.Legend) for text in legend.get_texts()]
+    assert any("within a reference set: ε = 0.3" in label for label in labels)
 
 
 def star(line: matplotlib.lines.Line2D) -> bool:

@@ -22,7 +22,9 @@ from test_cli import palm
 from backends.graph import GraphBackend
 from backends.integer import IntegerBackend
 from backends.knapsack import KnapsackBackend
-from palm_theory import Adaptive, build_portfolio
+from backends.table import TableBackend
+from palm_theory import Adaptive, UniformGrid, build_portfolio
+from palm_theory.cli_points import is_complete
 from palm_theory.errors import InputError
 from palm_theory.normalizer import IDENTITY, Normalizer
 from palm_theory.points import compare_points, extreme_points, original_points, read_points, write_points
@@ -153,6 +155,15 @@ def test_points_files_round_trip_and_bad_ones_are_refused(tmp_path: Path) -> Non
         (tmp_path / "bad.txt").write_text(text)
         with pytest.raises(InputError, match=said):
             read_points(tmp_path / "bad.txt", 2)
+
+
+def test_policies_best_among_themselves_are_not_called_all_there_are() -> None:
+    backend = TableBackend(np.array([[1.0, 0.0], [0.0, 1.0], [0.7, 0.7]]))
+    whole = build_portfolio(backend, Adaptive(0.0), progress=False)
+    ends = build_portfolio(backend, UniformGrid(1), progress=False).prune()
+    assert ends.certificate.epsilon == ends.certificate.additive_gap == 0
+    assert is_complete(whole)
+    assert not is_complete(ends)
 
 
 def test_from_the_shell_a_file_its_points_and_a_published_set(tmp_path: Path) -> None:

@@ -5,16 +5,21 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import fault_helpers as fh
 import numpy as np
+import pandas as pd
 import pytest
 from fault_helpers import TrialBandit
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from backends.table import TableBackend
 from palm_theory import Adaptive, Certificate, Kind, Portfolio, UniformGrid, Value, audit, build_portfolio
+from palm_theory.backend import Power
 from palm_theory.errors import BackendError, CertificateError, InputError
 from palm_theory.simplex import sample_dirichlet
 
@@ -181,6 +186,28 @@ def test_a_claim_against_a_reference_set_is_kept_by_extend():
     assert extended.certificate.size == len(extended) == 7
 
 
+class Paired(Unknown):
+    """The same solver with per-unit values: each policy's value with noise that depends on the unit alone."""
+
+    powers = frozenset({Power.PAIRED_VALUES})
+
+    def paired_values(self, policy):
+        noise = np.random.default_rng(0).normal(0, 0.01, (20, 1))
+        return self.evaluate(policy).vertex_values + noise - noise.mean()
+
+    def paired_reference(self):
+        return {"the base model": [np.zeros((20, 3))]}
+
+
+def test_an_audit_from_paired_values_is_over_the_members_and_does_not_claim_all_that_were_solved():
+    backend = Paired()
+    portfolio = build_portfolio(backend, UniformGrid(2), progress=False)
+    assert portfolio.certificate.reference == "the 6 policies solved, the base model"
+    certificate = portfolio.subset([0, 1]).audit(backend)
+    assert certificate.reference == "its own members, the base model"
+    assert not certificate.certifies(1.0)
+
+
 def test_extend_refuses_what_it_cannot_use():
     with pytest.raises(InputError, match="not the problem the portfolio was made for"):
         PORTFOLIO.extend(TrialBandit(seed=1), [1, 0, 0])
@@ -209,6 +236,61 @@ def test_pruning_against_itself_drops_only_what_is_never_best():
     assert pruned.rewards.tolist() == [[0.0, 1.0], [1.0, 0.0], [0.7, 0.7]]
     assert pruned.certificate.epsilon == 0
     assert pruned.certificate.reference == "the 5 policies of a reference set"
+
+
+def quarter_circle(n: int, stderr: float):
+    angles = np.linspace(0, np.pi / 2, n)
+    frame = pd.DataFrame({"x": np.cos(angles), "y": np.sin(angles), "e": stderr})
+    return TableBackend(frame, objectives=["x", "y"], stderr={"x": "e", "y": "e"})
+
+
+@given(st.integers(3, 9), st.sampled_from([0.0, 0.005, 0.02]), st.sampled_from([None, 0.05, 0.1, 0.2]), st.booleans())
+def test_pruning_of_measured_values_meets_its_target_as_an_audit_sees_it_or_is_refused(n, stderr, epsilon, alone):
+    backend = quarter_circle(n, stderr)
+    portfolio = build_portfolio(backend, UniformGrid(16), progress=False)
+    given_backend = None if alone else backend
+    whole = portfolio.certificate.epsilon
+    if epsilon is not None and epsilon < whole:
+        with pytest.raises(CertificateError, match="no candidate meets the target"):
+            portfolio.prune(given_backend, epsilon=epsilon, method="greedy")
+        return
+    pruned = portfolio.prune(given_backend, epsilon=epsilon, method="greedy")
+    target = whole if epsilon is None else epsilon
+    assert pruned.certificate.certifies(target + 1e-12, within_reference=alone)
+    assert pruned.certificate.is_against_optimum != alone
+    assert pruned.certificate.confidence == portfolio.certificate.confidence
+
+
+def test_a_measured_portfolio_read_from_disk_meets_its_own_target(tmp_path):
+    backend = quarter_circle(9, 0.01)
+    build_portfolio(backend, UniformGrid(16), path=tmp_path / "saved", progress=False)
+    loaded = Portfolio.load(tmp_path / "saved", backend)
+    assert loaded.prune(backend).certificate.certifies(loaded.certificate.epsilon + 1e-12)
+    sure = loaded.with_certificate(loaded.audit(backend, confidence=0.999))
+    assert sure.prune(backend).certificate.confidence == 0.999
+
+
+def test_the_range_of_single_evaluations_is_kept(tmp_path):
+    frame = pd.DataFrame({"x": [0.2, 0.9], "y": [0.8, 0.1], "e": 0.01})
+    backend = TableBackend(frame, objectives=["x", "y"], stderr={"x": "e"}, samples=5000, reward_max=1.0)
+    build_portfolio(backend, UniformGrid(1), path=tmp_path / "saved", progress=False)
+    loaded = Portfolio.load(tmp_path / "saved")
+    assert loaded.evaluation_max == backend.evaluation_max == 1.0
+    assert loaded.prune().certificate.interval == "empirical-bernstein"
+
+
+def test_pruning_of_measured_values_without_a_reference_or_an_interval_is_refused():
+    once = Value([0.5, 0.5], rewards_stderr=[0.1, 0.1], samples=1)
+    portfolio = replace(of_rewards([[0.5, 0.5]])[0], evaluation_max=1.0)
+    portfolio = replace(portfolio, members=(replace(portfolio[0], value=once),))
+    with pytest.raises(InputError, match="measured only once"):
+        portfolio.prune(epsilon=0.5)
+    with pytest.raises(InputError, match="give the epsilon to prune to"):
+        portfolio.prune()
+    unlisted = build_portfolio(Unknown(), UniformGrid(1), progress=False)
+    noisy = replace(unlisted, members=(replace(unlisted[0], value=Value([0.5] * 3, rewards_stderr=[0.1] * 3)),))
+    with pytest.raises(InputError, match="does not list all its values"):
+        noisy.prune(Unknown(), epsilon=0.5)
 
 
 def test_pruning_to_what_is_out_of_reach_is_refused():

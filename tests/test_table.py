@@ -123,11 +123,15 @@ def test_a_mean_is_no_range_of_single_evaluations():
             {"a": draws.mean(axis=0)[:, 0], "b": draws.mean(axis=0)[:, 1], "ea": errors[:, 0], "eb": errors[:, 1]}
         )
         undeclared = TableBackend(frame, objectives=["a", "b"], stderr={"a": "ea", "b": "eb"}, samples=60)
-        guess = audit(undeclared.all_values()[:1], reference=undeclared.all_values(), reward_max=undeclared.reward_max)
+        guess = audit(
+            undeclared.all_values()[:1], reference=undeclared.all_values(), evaluation_max=undeclared.evaluation_max
+        )
         assert guess.interval == "normal"
         declared = TableBackend(frame, objectives=["a", "b"], stderr={"a": "ea", "b": "eb"}, samples=60, reward_max=1.0)
         values = declared.all_values()
-        certificate = audit(values[:1], reference=values, reward_max=declared.reward_max, epsilon=0.0, confidence=0.9)
+        certificate = audit(
+            values[:1], reference=values, evaluation_max=declared.evaluation_max, epsilon=0.0, confidence=0.9
+        )
         assert certificate.interval == "empirical-bernstein"
         missed += certificate.delta < 0.02 - 0.004
     assert missed <= 0.1 * trials

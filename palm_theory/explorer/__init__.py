@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from palm_theory.backend import PolicyBackend, problem_fingerprint
+from palm_theory.backend import PolicyBackend, check_same_problem
 from palm_theory.errors import InputError
 from palm_theory.explorer.data import page_data
 from palm_theory.explorer.page import render
 from palm_theory.explorer.references import reference_of
 from palm_theory.explorer.subsets import SizedSubset, best_subsets
 from palm_theory.explorer.teaching import example
-from palm_theory.portfolio import OTHER_PROBLEM, Portfolio
+from palm_theory.portfolio import Portfolio
 from palm_theory.storage import explained_disk_errors
 from palm_theory.value import Value
 
@@ -52,8 +52,8 @@ def write_page(
 
     Raises ArtifactError where the file cannot be written, InputError for another problem's backend, and as ``audit``.
     """
-    if backend is not None and problem_fingerprint(backend) != portfolio.fingerprint:
-        raise InputError(OTHER_PROBLEM)
+    if backend is not None:
+        check_same_problem(backend, portfolio.problem, portfolio.fingerprint)
     data = page_data(
         portfolio,
         backend=backend,

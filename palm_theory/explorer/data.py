@@ -26,12 +26,13 @@ def page_data(
     budget: float = 20.0,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """The page's data, JSON-able (infinities are None).
+    """The page's data, JSON-able (infinities are None). ``candidates`` are evaluated as the portfolio was, with single
+    evaluations in its ``evaluation_max``.
 
     ``references`` lists what the portfolio is compared with, the first being the page's main one. Each holds, by K−1,
     the certificates of the subsets, and ``knows``: what brackets its best value at any weight.
     """
-    reference = reference_of(portfolio.policy_values, backend, candidates, portfolio.reward_max)
+    reference = reference_of(portfolio.policy_values, backend, candidates, portfolio.evaluation_max)
     subsets = best_subsets(portfolio.policy_values, reference, advance=advance, budget=budget)
     references = [_reference_data(reference, [subset.certificate for subset in subsets])]
     if not reference.is_optimum:
@@ -70,7 +71,12 @@ def _subset(subset: SizedSubset) -> dict[str, Any]:
 
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:
-    return {**certificate.to_dict(), "text": str(certificate), "proof": certificate.kind in (Kind.EXACT, Kind.BOUNDED)}
+    return {
+        **certificate.to_dict(),
+        "text": str(certificate),
+        "proof": certificate.kind in (Kind.EXACT, Kind.BOUNDED),
+        "optimum": certificate.is_against_optimum,
+    }
 
 
 def _reference_data(reference: Reference, certificates: Sequence[Certificate]) -> dict[str, Any]:
@@ -84,10 +90,10 @@ def _reference_data(reference: Reference, certificates: Sequence[Certificate]) -
 
 
 def _through_data(whole: Certificate, certificates: Sequence[Certificate]) -> dict[str, Any]:
-    """Nothing is known of J* but what the stored certificate says of the whole portfolio."""
+    """Nothing is known of the certificate's reference, J* or a set of policies, but what it says of the portfolio."""
     return {
         "text": whole.reference,
-        "optimum": True,
+        "optimum": whole.is_against_optimum,
         "itself": False,
         "knows": {"type": "certificate"},
         "certificates": [_certificate(certificate) for certificate in certificates],

@@ -114,7 +114,7 @@ class App {
 function claim(certificate) {
   const { epsilon, delta, additive_gap: gap, confidence, interval, reference, size } = certificate;
   const sure = confidence < 1 ? `, with confidence ${percent(confidence)} (${interval} intervals${interval === "normal" ? ", an approximation" : ""})` : "";
-  const against = `J*, the best of ${reference.replace(/^the best of /, "")}`;
+  const against = `${certificate.optimum ? "J*, " : ""}the best of ${reference.replace(/^the best of /, "")}`;
   const short = delta > 0 ? ` less ${number(delta)}` : "";
   if (certificate.kind === "unknown") return ["Nothing is certified about this portfolio."];
   if (certificate.kind === "sampled") return [`At ${certificate.corners} sampled weights users got ${percent(1 - epsilon)} of ${against}${short}; elsewhere nothing is claimed.`];
@@ -146,7 +146,9 @@ function start() {
   if (data.references.at(-1).itself) {
     byId("caution").hidden = false;
     byId("caution").textContent = data.references.length > 1
-      ? "This page has no access to the backend. What is known of J* is the stored certificate; beyond it, policies are compared with the best of this portfolio itself. The cross is the certificate's worst weight or, for fewer policies, where they trail the whole portfolio most."
+      ? data.references[0].optimum
+        ? "This page has no access to the backend. What is known of J* is the stored certificate; beyond it, policies are compared with the best of this portfolio itself. The cross is the certificate's worst weight or, for fewer policies, where they trail the whole portfolio most."
+        : `This page has no access to the backend, and nothing is known of J*. The certificate compares the policies with ${data.references[0].text} only; policies outside may be better. The cross is the certificate's worst weight or, for fewer policies, where they trail the whole portfolio most.`
       : "This page has no access to the backend and the certificate proves nothing for certain about J*. Regret and gaps are against the best policy of this portfolio itself: policies outside it may be better.";
   }
   const solves = data.solves ? ` out of ${data.solves} solves` : "";

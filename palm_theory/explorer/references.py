@@ -49,7 +49,7 @@ class Reference(ABC):
 class FiniteReference(Reference):
     """Finitely many policies, all known: J* is the upper envelope of their values, known everywhere.
 
-    ``reward_max`` serves empirical Bernstein intervals, where values carry standard errors.
+    ``evaluation_max``, the range of single evaluations or None, serves intervals where values carry standard errors.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class FiniteReference(Reference):
         text: str,
         *,
         is_optimum: bool,
-        reward_max: float,
+        evaluation_max: float | None,
         confidence: float = DEFAULT_CONFIDENCE,
     ) -> None:
         super().__init__(text, is_optimum=is_optimum)
         self._values = list(values)
         self._portfolio = list(portfolio)
         self._stacked = stack([*values, *portfolio])
-        self._reward_max = reward_max
+        self._evaluation_max = evaluation_max
         self._confidence = confidence
 
     def optimum(self, weights: Array) -> Array:
@@ -75,13 +75,13 @@ class FiniteReference(Reference):
 
     def audit(self, values: Sequence[Value]) -> Certificate:
         """The certificate of a portfolio against this reference."""
-        return audit(values, reference=self._values, reward_max=self._reward_max, confidence=self._confidence)
+        return audit(values, reference=self._values, evaluation_max=self._evaluation_max, confidence=self._confidence)
 
     def knowledge(self) -> dict[str, Any]:
         """What the page is told of J*."""
         data: dict[str, Any] = {"type": "finite", "values": np.unique(self._stacked, axis=0).tolist()}
         if any(value.is_estimate for value in [*self._values, *self._portfolio]):
-            limits = confidence_limits(self._portfolio, self._values, self._confidence, self._reward_max)
+            limits = confidence_limits(self._portfolio, self._values, self._confidence, self._evaluation_max)
             finite = bool(np.all(np.isfinite(limits.upper)))
             data["limits"] = {
                 "lower": limits.lower.tolist() if finite else None,
@@ -148,19 +148,25 @@ class BackendReference(Reference):
 
 
 def reference_of(
-    portfolio: Sequence[Value], backend: PolicyBackend | None, candidates: Sequence[Value] | None, reward_max: float
+    portfolio: Sequence[Value],
+    backend: PolicyBackend | None,
+    candidates: Sequence[Value] | None,
+    evaluation_max: float | None,
 ) -> Reference:
-    """Candidates where they are given, else the backend (all its policies where it lists them), else the portfolio."""
+    """Candidates where they are given, else the backend (all its policies where it lists them), else the portfolio.
+
+    ``evaluation_max`` is the range of single evaluations of the portfolio and the candidates, None where unknown.
+    """
     if candidates is not None:
         text = f"the best of {len(candidates)} candidate policies"
-        return FiniteReference(candidates, portfolio, text, is_optimum=True, reward_max=reward_max)
+        return FiniteReference(candidates, portfolio, text, is_optimum=True, evaluation_max=evaluation_max)
     if backend is None:
         text = f"this portfolio's own {len(portfolio)} policies"
-        return FiniteReference(portfolio, portfolio, text, is_optimum=False, reward_max=reward_max)
+        return FiniteReference(portfolio, portfolio, text, is_optimum=False, evaluation_max=evaluation_max)
     if Power.ALL_VALUES in backend.powers:
         every = backend.all_values()
         text = f"all {len(every)} {OF_THE_BACKEND}"
-        return FiniteReference(every, portfolio, text, is_optimum=True, reward_max=reward_max)
+        return FiniteReference(every, portfolio, text, is_optimum=True, evaluation_max=backend.evaluation_max)
     return BackendReference(backend, portfolio)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palm_theory.audit import OptimalValueOracle
-from palm_theory.backend import PolicyBackend, problem_fingerprint
+from palm_theory.backend import PolicyBackend, check_same_problem
 from palm_theory.errors import CertificateError, InputError
-from palm_theory.portfolio import OTHER_PROBLEM, Portfolio
+from palm_theory.portfolio import Portfolio
 from palm_theory.simplex import Array
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def required_backend(portfolio: Portfolio, backend: PolicyBackend | None, what: 
 
 def checked_backend(portfolio: Portfolio, backend: PolicyBackend) -> PolicyBackend:
     """The backend; InputError where it is not the problem the portfolio was made for."""
-    if problem_fingerprint(backend) != portfolio.fingerprint:
-        raise InputError(OTHER_PROBLEM)
+    check_same_problem(backend, portfolio.problem, portfolio.fingerprint)
     return backend
 
 

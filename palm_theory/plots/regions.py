@@ -90,6 +90,8 @@ def worst_handle(certificate: Certificate) -> str:
         where = "worst sampled weight (no bound)"
     else:
         where = f"worst weight, {certificate.kind.value}"
+        if not certificate.is_against_optimum:
+            where += " within a reference set"
     gaps = []
     if np.isfinite(certificate.epsilon) and (certificate.epsilon > 0 or certificate.delta == 0):
         gaps.append(f"ε = {certificate.epsilon:.3g}")
@@ -141,22 +143,27 @@ def handles(certificate: Certificate, *, with_worst: bool, corners: str = "corne
 
 
 def remarks(portfolio: Portfolio, section: Face, worst: Array | None) -> list[str]:
-    """What to say of the section, of estimated values, and of a worst weight (d,) that is not marked."""
+    """What to say of the section, of estimated values, of what the certificate is over where that is not every policy,
+    and of a worst weight (d,) that is not marked."""
     certificate = portfolio.certificate
     said = [section.describe()]
     if any(value.is_estimate for value in portfolio.policy_values):
         said.append("Drawn from estimated values, without their sampling error.")
     if certificate.worst_weight is None:
         said.append("Nothing is certified, so no worst weight is known.")
-    elif is_optimal(certificate):
-        said.append(f"Certified ({certificate.kind.value}): optimal at every weight, ε = 0.")
+        return said
+    if not certificate.is_against_optimum:
+        said.append(f"Certified over {certificate.reference} only: J* may be higher.")
+    if is_optimal(certificate):
+        best = "optimal" if certificate.is_against_optimum else "nothing in that set is better"
+        said.append(f"Certified ({certificate.kind.value}): {best} at every weight, ε = 0.")
     elif worst is None:
         said.append("The worst weight is not on this section.")
     return said
 
 
 def is_optimal(certificate: Certificate) -> bool:
-    """Whether the certificate proves that there is no gap at all, and so no worst weight."""
+    """Whether the certificate proves that there is no gap at all to its reference, and so no worst weight."""
     return certificate.is_proof and certificate.epsilon == 0 and certificate.delta == 0
 
 

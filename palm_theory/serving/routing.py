@@ -21,8 +21,8 @@ class Gap:
     """An estimate of J*_w − J_w(π_k), the regret of policy k at weights w, in the unit of the rewards.
 
     ``kind`` says what ``value`` is: "exact", "bounded" or "sampled" as the portfolio's certificate, from which it then
-    follows; "predicted" where it rests on each policy being optimal at the weights it was trained for; "unknown", with
-    value inf, where nothing is known. Only "exact" and "bounded" are bounds, with the certificate's confidence.
+    follows; "predicted" where it rests on each policy being optimal at the weights it was trained for, or on values
+    that are estimates; "unknown", with value inf, where nothing is known. Only "exact" and "bounded" are bounds.
     """
 
     value: float
@@ -50,6 +50,9 @@ class RoutingTable:
     - the upper hull of the portfolio's own training weights: J* is convex, so J*_w ≤ Σ λ_i J*_{w_i} for w = Σ λ_i w_i.
       J*_{w_i} is taken to be the best value of the portfolio at w_i. That is a prediction, not a bound, unless every
       policy is optimal where it was trained. It needs policies trained at all d vertices of the simplex.
+
+    A certificate of estimated values is about the best policy at w, whichever that is, and not about the one whose
+    estimate is the largest, nor about one that the client names: with estimates every gap is a prediction.
     """
 
     def __init__(self, portfolio: Portfolio) -> None:
@@ -57,6 +60,7 @@ class RoutingTable:
         self.names = tuple(member.name for member in portfolio)
         self._values = portfolio.vertex_values
         self._certificate = portfolio.certificate
+        self._estimates = any(value.is_estimate for value in portfolio.policy_values)
         self._hull = _training_hull(portfolio)
         self._remembered: OrderedDict[bytes, tuple[int, Array, Gap]] = OrderedDict()
 
@@ -89,10 +93,11 @@ class RoutingTable:
         best = float(values[policy])
         certified = self._certified(best)
         predicted = math.inf if self._hull is None else max(0.0, float((self._hull @ weights).max()) - best)
-        if certified <= predicted:
-            kind = self._certificate.kind.value if math.isfinite(certified) else "unknown"
-            return policy, values, Gap(certified, kind)
-        return policy, values, Gap(predicted, "predicted")
+        if min(certified, predicted) == math.inf:
+            return policy, values, Gap(math.inf, "unknown")
+        if certified <= predicted and not self._estimates:
+            return policy, values, Gap(certified, self._certificate.kind.value)
+        return policy, values, Gap(min(certified, predicted), "predicted")
 
     def _certified(self, best: float) -> float:
         certificate = self._certificate

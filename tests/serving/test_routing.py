@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.bandit import BanditBackend
-from palm_theory import Adaptive, Certificate, Portfolio, build_portfolio
+from backends.table import TableBackend
+from palm_theory import Adaptive, Certificate, Portfolio, RandomWeights, build_portfolio
 from palm_theory.certificate import Kind
 from palm_theory.errors import BackendError, InputError
 from palm_theory.hull import UpperHull
@@ -75,6 +77,22 @@ def test_gaps_say_what_they_are():
     # J* <= (0.5 + 0.02)/0.9
     assert (bounded.value, bounded.kind) == (pytest.approx(0.52 / 0.9 - 0.5), "bounded")
     assert RoutingTable(hand_made([[0.7]], [[1.0]])).route(np.array([1.0]), "body").gap.value == 0
+
+
+def test_no_gap_of_measured_values_is_called_a_bound():
+    """J*_w is 0.9 at quality alone. The second policy, worth 0.45, measured much better: its gap is no bound."""
+    frame = pd.DataFrame({"quality": [0.9, 0.65], "qe": [0.001, 0.1], "cost": [0.85, 0.9], "ce": 0.001})
+    backend = TableBackend(frame, objectives=["quality", "cost"], stderr={"quality": "qe", "cost": "ce"})
+    portfolio = build_portfolio(backend, RandomWeights(100, seed=0), progress=False)
+    assert portfolio.certificate.is_proof
+    assert portfolio.certificate.is_against_optimum
+    weights = np.array([1.0, 0.0])
+    table = RoutingTable(portfolio)
+    second = next(member.index for member in portfolio if member.policy == 1)
+    named = table.named(second, weights, "body").gap
+    assert named.value < 0.45
+    assert named.kind == "predicted"
+    assert table.route(weights, "body").gap.kind == "predicted"
 
 
 class Stored:
