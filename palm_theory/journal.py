@@ -177,8 +177,9 @@ class Journal:
             )
         if header.get("fingerprint") != problem_fingerprint(self._backend):
             old, new = header.get("problem", {}), problem_description(self._backend)
+            differing = differing_parts(old, new)
             raise OtherProblemError(
-                f"{self._path} belongs to another problem (different: {differing_parts(old, new)}); choose another folder"
+                f"{self._path} belongs to another problem (different: {differing}); choose another folder"
             )
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def test_deleting_the_corrupt_line_as_told_keeps_the_others(recorded):
 def test_the_journal_of_another_problem_is_refused_with_what_differs(recorded):
     folder, _ = recorded
     before = (folder / "journal.jsonl").read_bytes()
-    with pytest.raises(JournalError, match=r"belongs to another problem \(different: parameters, reward_max"):
+    with pytest.raises(JournalError, match=r"belongs to another problem \(different: reward_max, rewards"):
         Journal(folder, TrialBandit(seed=1))
     assert (folder / "journal.jsonl").read_bytes() == before
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from palm_theory.backend import PolicyBackend, check_same_problem
-from palm_theory.errors import InputError
 from palm_theory.explorer.data import page_data
 from palm_theory.explorer.page import render
 from palm_theory.explorer.references import reference_of
