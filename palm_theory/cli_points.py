@@ -38,7 +38,10 @@ def points_command(
     portfolio: Annotated[Path, typer.Argument(help="A portfolio's folder.")],
     out: Annotated[Path | None, typer.Option(help="Write them to this .csv or .json file.")] = None,
     against: Annotated[
-        Path | None, typer.Option(help="A published set: d numbers a line, CSV or JSON; exit code 1 if it differs.")
+        Path | None,
+        typer.Option(
+            help="A published set: d numbers a line, CSV, JSON, or a MOrepo result; exit code 1 if it differs."
+        ),
     ] = None,
     tolerance: Annotated[
         float, typer.Option(help="Coordinates agree within this multiple of max(1, size).")
@@ -63,7 +66,7 @@ def points_command(
     complete = is_complete(loaded)
     comparison = None
     if against is not None:
-        published = read_points(against, len(loaded.objectives))
+        published = read_points(against, loaded.normalizers)
         comparison = compare_points(points, published, loaded.normalizers, tolerance)
     if as_json:
         answer = {"objectives": list(loaded.objectives), "points": rows, "complete": complete}

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -88,20 +89,26 @@ def _matched(points: Array, others: Array, tolerance: float) -> np.ndarray:
     )
 
 
-def read_points(path: str | Path, objectives: int) -> Array:
-    """Points (K, d) from a file: JSON (a list of lists), or text with d numbers a line, apart by commas or white space.
+def read_points(path: str | Path, normalizers: Sequence[Normalizer]) -> Array:
+    """Points (K, d) from a file, in the orientation that the d normalisers say.
 
-    A first line of names is skipped, # starts a comment. Raises InputError on lines of other lengths.
+    Text has d numbers a line, apart by commas or white space; a first line of names is skipped, # starts a comment.
+    JSON is a list of lists or of objects, or a result of MOrepo: objects with z1, …, zd under "points", where those of
+    "type" other than "se" (supported extreme) are left out, and a "direction" other than the problem's flips the sign.
+    Raises InputError on lines of other lengths.
     """
+    objectives = len(normalizers)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     if Path(path).suffix.lower() == ".json":
         try:
-            rows = json.loads(text)
+            rows = _json_rows(json.loads(text), normalizers)
         except json.JSONDecodeError as error:
             raise InputError(f"{path} is not JSON: {error}") from error
+        except (TypeError, KeyError, IndexError) as error:
+            raise InputError(f"{path} holds no points of {objectives} numbers: {error}") from error
     else:
         rows = []
         for number, line in enumerate(text.splitlines(), 1):
@@ -123,6 +130,15 @@ def read_points(path: str | Path, objectives: int) -> Array:
     if table.ndim != 2 or table.shape[1] != objectives or len(table) == 0 or not np.all(np.isfinite(table)):
         raise InputError(f"{path} must hold points of {objectives} finite numbers, got shape {table.shape}")
     return table
+
+
+def _json_rows(data: Any, normalizers: Sequence[Normalizer]) -> list[list[float]]:
+    if isinstance(data, list):
+        return [list(row.values()) if isinstance(row, dict) else row for row in data]
+    maximized = ["max" if normalizer.scale > 0 else "min" for normalizer in normalizers]
+    signs = [1 if own == given else -1 for own, given in zip(maximized, data.get("direction", maximized), strict=True)]
+    extreme = [point for point in data["points"] if point.get("type", "se") == "se"]
+    return [[sign * point[f"z{i}"] for i, sign in enumerate(signs, 1)] for point in extreme]
 
 
 def write_points(path: str | Path, points: Array, objectives: Sequence[str]) -> None:

@@ -222,6 +222,20 @@ def test_raw_programs_keep_senses_signs_and_bounds(tmp_path: Path) -> None:
     assert program.integer.all()
 
 
+def test_the_raw_dialect_with_counts_of_nonzeros_has_binary_variables(tmp_path: Path) -> None:
+    text = "3 1 2 3 6\n\nmaxsum maxsum \n\n5 3 4\n1 6 2\n\n2 3 4\n\n1 6"
+    program = read_program(written(tmp_path, "a.raw", text))
+    np.testing.assert_array_equal(program.costs, [[5, 3, 4], [1, 6, 2]])
+    np.testing.assert_array_equal(program.lower, [0, 0, 0])
+    np.testing.assert_array_equal(program.upper, [1, 1, 1])
+    np.testing.assert_array_equal(program.row_upper, [6])
+    knapsack, same = (read_knapsack(written(tmp_path, "kp.dat", t)) for t in (text, RAW))
+    np.testing.assert_array_equal(knapsack.values, same.values)
+    np.testing.assert_array_equal(knapsack.weights, same.weights)
+    with pytest.raises(InputError, match="need 11 numbers after 2 types, the file holds 10"):
+        read_program(written(tmp_path, "a.raw", text[:-2]))
+
+
 def test_files_that_cannot_be_read_and_unknown_endings(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         read_knapsack(tmp_path / "none.dat")

@@ -137,16 +137,38 @@ def test_comparison_with_a_published_set_that_has_other_points_too() -> None:
     assert not wrong.equal
 
 
+TWO = (Normalizer(), Normalizer())
+
+
+def test_results_of_morepo_are_turned_to_the_problem_s_orientation(tmp_path: Path) -> None:
+    result = {
+        "direction": ["min", "max"],
+        "points": [
+            {"z1": -3, "z2": 1, "type": "se"},
+            {"z1": -2, "z2": 2, "type": "us"},
+            {"z1": -1, "z2": 5, "type": "se"},
+        ],
+    }
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    np.testing.assert_array_equal(read_points(tmp_path / "result.json", TWO), [[3, 1], [1, 5]])
+    minimized = (Normalizer(-1.0, 9.0), Normalizer())
+    np.testing.assert_array_equal(read_points(tmp_path / "result.json", minimized), [[-3, 1], [-1, 5]])
+    (tmp_path / "other.json").write_text('{"pts": []}')
+    with pytest.raises(InputError, match="holds no points of 2 numbers"):
+        read_points(tmp_path / "other.json", TWO)
+
+
 def test_points_files_round_trip_and_bad_ones_are_refused(tmp_path: Path) -> None:
     points = np.array([[3.0, 1 / 3], [-2.0, 5.0]])
     for name in ("p.csv", "p.json"):
         write_points(tmp_path / name, points, ("a", "b"))
-    np.testing.assert_array_equal(read_points(tmp_path / "p.csv", 2), [[-2, 5], [3, 1 / 3]])
+    np.testing.assert_array_equal(read_points(tmp_path / "p.csv", TWO), [[-2, 5], [3, 1 / 3]])
     assert json.loads((tmp_path / "p.json").read_text())[0] == {"a": -2, "b": 5}
+    np.testing.assert_array_equal(read_points(tmp_path / "p.json", TWO), [[-2, 5], [3, 1 / 3]])
     (tmp_path / "list.json").write_text("[[1, 2], [3, 4]]")
-    np.testing.assert_array_equal(read_points(tmp_path / "list.json", 2), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(read_points(tmp_path / "list.json", TWO), [[1, 2], [3, 4]])
     (tmp_path / "front.txt").write_text("# front\n1 2\n(3; 4)\n")
-    np.testing.assert_array_equal(read_points(tmp_path / "front.txt", 2), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(read_points(tmp_path / "front.txt", TWO), [[1, 2], [3, 4]])
     for text, said in (
         ("1 2 3\n", "3 numbers where 2"),
         ("1 2\nx y\n", "line 2: not numbers"),
@@ -154,7 +176,7 @@ def test_points_files_round_trip_and_bad_ones_are_refused(tmp_path: Path) -> Non
     ):
         (tmp_path / "bad.txt").write_text(text)
         with pytest.raises(InputError, match=said):
-            read_points(tmp_path / "bad.txt", 2)
+            read_points(tmp_path / "bad.txt", TWO)
 
 
 def test_policies_best_among_themselves_are_not_called_all_there_are() -> None:

@@ -23,6 +23,7 @@ def parse_raw(text: str, path: str | Path) -> LinearProgram:
     """n m d; d types, maxsum or minsum; C, d × n; A, m × n; m rows of a sign and a right-hand side; lower and upper
     bounds. Signs are 0 for ≥, 1 for ≤, 2 for =. The variables are integer, as in all of MOrepo's raw files.
 
+    In the newer dialect two counts of nonzeros follow n m d, and there are no bounds: the variables are binary.
     Raises InputError on other types, signs or sizes.
     """
     words = re.findall(r"[A-Za-z]+", text)
@@ -30,18 +31,21 @@ def parse_raw(text: str, path: str | Path) -> LinearProgram:
     if unknown:
         raise InputError(f"{path}: objective type {unknown[0]!r} is not read, only maxsum and minsum")
     types = re.findall(r"\b(maxsum|minsum)\b", text.lower())
-    data = np.array(numbers_of(re.sub(r"\b(maxsum|minsum)\b", " ", text.lower()), path))
-    if len(data) < 3:
-        raise InputError(f"{path} must begin with the numbers of variables, constraints and objectives")
-    n, d = count_of(data[0], "variables", path), count_of(data[2], "objectives", path)
-    m = 0 if data[1] == 0 else count_of(data[1], "constraints", path)
-    sizes = [d * n, m * n, 2 * m, n, n]
-    if len(data) != 3 + sum(sizes) or len(types) != d:
+    head, *rest = re.split(r"\b(?:maxsum|minsum)\b", text.lower())
+    counts, data = numbers_of(head, path), np.array(numbers_of(" ".join(rest), path))
+    if len(counts) not in (3, 5):
+        raise InputError(f"{path} must begin with the numbers of variables, constraints and objectives, then types")
+    n, d = count_of(counts[0], "variables", path), count_of(counts[2], "objectives", path)
+    m = 0 if counts[1] == 0 else count_of(counts[1], "constraints", path)
+    binary = len(counts) == 5
+    sizes = [d * n, m * n, 2 * m, *([] if binary else [n, n])]
+    if len(data) != sum(sizes) or len(types) != d:
         raise InputError(
-            f"{path}: {n} variables, {m} constraints and {d} objectives need {3 + sum(sizes)} numbers and {d} types, "
-            f"the file holds {len(data)} and {len(types)}"
+            f"{path}: {n} variables, {m} constraints and {d} objectives need {sum(sizes)} numbers after {d} types, "
+            f"the file holds {len(data)} after {len(types)}"
         )
-    costs, matrix, sides, lower, upper = np.split(data[3:], np.cumsum(sizes)[:-1])
+    costs, matrix, sides, *bounds = np.split(data, np.cumsum(sizes)[:-1])
+    lower, upper = (np.zeros(n), np.ones(n)) if binary else bounds
     signs, limits = sides.reshape(m, 2).T if m else (np.zeros(0), np.zeros(0))
     if not np.all(np.isin(signs, (0, 1, 2))):
         raise InputError(f"{path}: the sign of a constraint must be 0 (>=), 1 (<=) or 2 (=)")
