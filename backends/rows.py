@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from palm_theory.simplex import Array
 
@@ -13,13 +14,13 @@ SMALLEST_ENTRY = 1e-12
 
 
 def row_exponents(matrix: Any) -> np.ndarray:
-    """The least k_i ≥ 0 with 2^{k_i}·max_j |a_ij| ≥ 1, (m,), of a csr_matrix (m, n); 0 for rows of zeros.
+    """The least k_i ≥ 0 with 2^{k_i}·max_j |a_ij| ≥ 1, (m,), of a matrix (m, n), sparse or not; 0 for rows of zeros.
 
     Rows are never scaled down: a violation by 1 of a row of large integers must not sink below a tolerance.
     """
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    largest = np.zeros(matrix.shape[0])
-    np.maximum.at(largest, rows, np.abs(matrix.data))
+    entries: Any = sparse.coo_matrix(matrix)
+    largest = np.zeros(entries.shape[0])
+    np.maximum.at(largest, entries.row, np.abs(entries.data))
     return np.where(largest > 0, np.maximum(1 - np.frexp(largest)[1], 0), 0)
 
 
