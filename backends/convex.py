@@ -376,8 +376,8 @@ def _simplex(data: Mapping[str, Any], start: Any) -> tuple[dict[str, Any], str, 
     point = np.array(solution.col_value)
     if state == highspy.HighsModelStatus.kOptimal:
         _check_rows(point, matrix, lower, upper)
-    # The multipliers of the rows as they were given.
-    solution.row_dual = np.ldexp(np.array(solution.row_dual), exponents).tolist()
+        # The multipliers of the rows as they were given.
+        solution.row_dual = np.ldexp(np.array(solution.row_dual), exponents).tolist()
     raw = {
         "model_status": state.name,
         "info": solver.getInfo(),

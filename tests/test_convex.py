@@ -67,6 +67,12 @@ def test_the_unit_of_a_linear_constraint_changes_no_answer(seed: int, exponent: 
         scaled.evaluate({"x": np.full(4, 20.0)})
 
 
+def test_a_constraint_that_is_not_a_number_is_an_error_in_words() -> None:
+    x = cp.Variable(2, nonneg=True, name="x")
+    with pytest.raises(BackendError, match="HIGHS ended with status"):
+        ConvexBackend([x[0], x[1]], [x <= np.array([1.0, np.nan])])
+
+
 def test_multipliers_are_those_of_the_rows_as_given() -> None:
     x = cp.Variable(nonneg=True, name="x")
     limit = 1e-6 * x <= 3e-6
