@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import highspy
 import numpy as np
+from scipy import sparse
 
 from backends.bandit import default_objectives
 from backends.conic_bound import dual_lower_bound
+from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides
 from palm_theory.backend import Solution, Status
 from palm_theory.bounds import OracleError, positive
 from palm_theory.declared import Declarations, DeclaredBackend
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 HEADROOM = 1e-7
 """Computed ranges are widened by this multiple of their width, so that a solver's rounding stays inside them."""
+
+FEASIBILITY = 1e-6
+"""How far a vertex may leave a row of a linear program, relative to 1 + the row's largest term, rows scaled as in
+``rows``: ten times HiGHS' tolerance."""
 
 HIGHS_STATUS = {
     highspy.HighsModelStatus.kOptimal: "optimal",
@@ -219,7 +225,7 @@ class ConvexBackend(DeclaredBackend):
 
     def evaluate(self, policy: Any) -> Value:
         """R(x) and f(x). Raises InputError unless x has every variable in its shape and meets the constraints to
-        ``tolerance``·(1 + ‖x‖_∞)."""
+        ``tolerance``·(1 + ‖x‖_∞), times the largest coefficient of a linear constraint where that is below 1."""
         if not isinstance(policy, dict) or set(policy) != set(self._variables):
             raise InputError(f"a policy is a dict with the keys {', '.join(self._variables)}, got {policy!r}")
         with self._lock:
@@ -230,9 +236,9 @@ class ConvexBackend(DeclaredBackend):
                 variable.save_value(point)
             allowed = self._tolerance * (1 + max(float(np.abs(v.value).max()) for v in self._variables.values()))
             for constraint in self._problem.constraints:
-                violation = float(np.max(constraint.violation()))
-                if violation > allowed:
-                    raise InputError(f"the policy violates the constraint {constraint} by {violation}")
+                violation = np.ravel(constraint.violation(), order="F")
+                if np.any(violation > allowed * _sizes(constraint, len(violation))):
+                    raise InputError(f"the policy violates the constraint {constraint} by {violation.max()}")
             return self._value()
 
     def _value(self) -> Value:
@@ -295,6 +301,17 @@ def _check(problem: Any) -> None:
         raise InputError(f"parameter {unset[0]!r} has no value")
 
 
+def _sizes(constraint: Any, count: int) -> Array:
+    """For each row of a linear constraint its largest coefficient, at most 1; 1 for other constraints, (count,)."""
+    sizes = np.ones(count)
+    expression = getattr(constraint, "expr", None)
+    if expression is None or expression.size != count or not expression.is_affine():
+        return sizes
+    slopes = [abs(slope).max(axis=0).toarray().ravel() for slope in map(sparse.csc_array, expression.grad.values())]
+    largest = np.max(slopes, axis=0) if slopes else sizes
+    return np.where(largest > 0, np.minimum(largest, 1.0), 1.0)
+
+
 def _by_name(problem: Any) -> dict[str, Any]:
     variables = {variable.name(): variable for variable in problem.variables()}
     if len(variables) < len(problem.variables()):
@@ -330,9 +347,10 @@ def _solve_canonical(problem: Any, solver: str, start: Any, where: str) -> tuple
 
 def _simplex(data: Mapping[str, Any], start: Any) -> tuple[dict[str, Any], str, Array, Array, Any]:
     """One linear program by the dual simplex method; raw results in the form cvxpy's HIGHS interface reads."""
-    matrix = data["A"].tocsc()
+    exponents = row_exponents(data["A"])
+    matrix = scaled_rows(data["A"].tocsr(), exponents)
     dims, infinity = data["dims"], highspy.kHighsInf
-    upper = np.asarray(data["b"], dtype=np.float64)
+    upper = scaled_sides(np.asarray(data["b"], dtype=np.float64), exponents)
     lower = np.where(np.arange(len(upper)) < dims.zero, upper, -infinity)
     columns = matrix.shape[1]
     low, high = data.get("lower_bounds"), data.get("upper_bounds")
@@ -343,17 +361,23 @@ def _simplex(data: Mapping[str, Any], start: Any) -> tuple[dict[str, Any], str, 
     lp.col_lower_ = np.full(columns, -infinity) if low is None else np.asarray(low, dtype=np.float64)
     lp.col_upper_ = np.full(columns, infinity) if high is None else np.asarray(high, dtype=np.float64)
     lp.row_lower_, lp.row_upper_ = lower, upper
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr, matrix.indices
     lp.a_matrix_.value_ = matrix.data
     solver = QuietHighs()
     solver.setOptionValue("solver", "simplex")
+    solver.setOptionValue("small_matrix_value", SMALLEST_ENTRY)
     solver.passModel(model)
     if start is not None:
         solver.setBasis(start)
     solver.run()
     state = solver.getModelStatus()
     solution = solver.getSolution()
+    point = np.array(solution.col_value)
+    if state == highspy.HighsModelStatus.kOptimal:
+        _check_rows(point, matrix, lower, upper)
+        # The multipliers of the rows as they were given.
+        solution.row_dual = np.ldexp(np.array(solution.row_dual), exponents).tolist()
     raw = {
         "model_status": state.name,
         "info": solver.getInfo(),
@@ -363,4 +387,16 @@ def _simplex(data: Mapping[str, Any], start: Any) -> tuple[dict[str, Any], str, 
     multipliers = -np.array(solution.row_dual)
     inequality = np.arange(len(multipliers)) >= dims.zero
     multipliers = np.where(inequality, np.maximum(multipliers, 0.0), multipliers)
-    return raw, HIGHS_STATUS.get(state, state.name), np.array(solution.col_value), multipliers, solver.getBasis()
+    return raw, HIGHS_STATUS.get(state, state.name), point, multipliers, solver.getBasis()
+
+
+def _check_rows(point: Array, matrix: Any, lower: Array, upper: Array) -> None:
+    if matrix.shape[0] == 0:
+        return
+    activity = matrix @ point
+    allowed = FEASIBILITY * (1 + abs(matrix).multiply(np.abs(point)).max(axis=1).toarray().ravel())
+    if np.any((activity > upper + allowed) | (activity < lower - allowed)):
+        raise BackendError(
+            "HiGHS returned a point that violates a constraint: rescale the problem, its coefficients span too many "
+            "orders of magnitude"
+        )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backends.bandit import default_objectives
-from palm_theory.backend import Power, Solution
+from palm_theory.backend import RANGE_TOLERANCE, Power, Solution
 from palm_theory.bounds import EXACT
 from palm_theory.declared import Declarations, DeclaredBackend
 from palm_theory.errors import InputError
@@ -44,14 +44,21 @@ class GraphBackend(DeclaredBackend):
         ``normalizers``. Rewards may be negative: then the least possible total is subtracted.
     source, target : nodes, for "shortest-path".
     objectives : d names; r1, r2, … by default.
-    cost_max : for shortest paths, upper bounds (d,) on the cost of a path. By default the exact maximum on an acyclic
-        graph, and otherwise the sum of the n−1 largest costs for n nodes, since the longest path is NP-hard.
+    cost_max : for shortest paths, upper bounds (d,) on the costs of every path that is optimal at some weights. By
+        default the largest cost of any path on an acyclic graph, and otherwise the sum of the n−1 largest costs for n
+        nodes, since the longest path is NP-hard.
+
+    Rewards are cost_max − cost, never clipped: J* is over all paths, and a path beyond the bounds, whose reward would
+    be negative, is an InputError where it is found or given. With two objectives the paths best for one of them, found
+    when the backend is built, cost most of all optima, so bounds that are too low are refused there. With more, bounds
+    are the caller's word, checked on every path that is found.
 
     Algorithms: Dijkstra on graphs with cycles, which needs costs ≥ 0, and dynamic programming in topological order on
     acyclic ones, where any sign is fine; Kruskal; Edmonds' blossoms, and the Hungarian method. A policy is the
     increasing list of the numbers of its edges in ``list(graph.edges)``; ``edges_of`` names them. The oracle is exact.
 
-    Raises InputError on negative costs around cycles, disconnected or unsuitable graphs, and missing attributes.
+    Raises InputError on negative costs around cycles, disconnected or unsuitable graphs, missing attributes, and bounds
+    below the cost of an optimal path.
     """
 
     def __init__(
@@ -90,7 +97,11 @@ class GraphBackend(DeclaredBackend):
         self._source, self._target = source, target
         self._acyclic = False
         self._check_task(objective_names)
-        self.declared = self._declarations(objective_names, cost_max)
+        self._cost_max = None if cost_max is None else self._checked_bounds(cost_max, objective_names)
+        self.declared = self._declarations(objective_names)
+        if self._cost_max is not None:
+            for i in range(len(objective_names)):
+                self._value(self._best(self._scores[:, i]))
 
     @classmethod
     def assignment(cls, costs: ArrayLike, *, objectives: Sequence[str] | None = None) -> GraphBackend:
@@ -165,18 +176,22 @@ class GraphBackend(DeclaredBackend):
             a, b = (u, v) if u in row else (v, u)
             self._cells[row[a], column[b]] = k
 
-    def _declarations(self, objectives: tuple[str, ...], cost_max: Sequence[float] | None) -> Declarations:
+    def _checked_bounds(self, cost_max: Sequence[float], objectives: tuple[str, ...]) -> Array:
+        d = len(objectives)
+        bounds = frozen_array(cost_max, "cost_max")
+        if bounds.shape != (d,) or not np.all(np.isfinite(bounds)):
+            raise InputError(f"cost_max must be {d} finite numbers, got {cost_max!r}")
+        if not self._minimizes or self._task != "shortest-path":
+            raise InputError("cost_max is for shortest paths with costs")
+        for i in range(d):
+            if -bounds[i] > self._total(self._best(self._scores[:, i]))[i]:
+                raise InputError(f"cost_max {bounds[i]:g} of {objectives[i]!r} is below the least cost")
+        return bounds
+
+    def _declarations(self, objectives: tuple[str, ...]) -> Declarations:
         d = len(objectives)
         highs = [self._total(self._best(self._scores[:, i]))[i] for i in range(d)]
-        lows = [self._lowest(i) for i in range(d)]
-        if cost_max is not None:
-            given = np.asarray(cost_max, dtype=np.float64)
-            if not self._minimizes or self._task != "shortest-path" or given.shape != (d,):
-                raise InputError(f"cost_max must be {d} numbers, for shortest paths with costs")
-            lows = [-float(cost) for cost in given]
-            for i in range(d):
-                if lows[i] > highs[i]:
-                    raise InputError(f"cost_max {-lows[i]} of {objectives[i]!r} is below the least cost")
+        lows = [self._lowest(i) for i in range(d)] if self._cost_max is None else (-self._cost_max).tolist()
         sign = -1.0 if self._minimizes else 1.0
         normalizers = tuple(Normalizer(sign, -low + 0.0) if self._minimizes or low < 0 else IDENTITY for low in lows)
         tops = [normalizer.offset + high for normalizer, high in zip(normalizers, highs, strict=True)]
@@ -239,8 +254,19 @@ class GraphBackend(DeclaredBackend):
         return self._scores[list(policy)].sum(axis=0)
 
     def _value(self, policy: Sequence[int]) -> Value:
+        total = self._total(policy)
+        if self._cost_max is not None:
+            rounding = RANGE_TOLERANCE * np.maximum(np.abs(self._cost_max), self.reward_max)
+            over = -total > self._cost_max + rounding
+            if over.any():
+                i = int(over.argmax())
+                raise InputError(
+                    f"path {self.edges_of(policy)} costs {-total[i]:g} in objective {self.objectives[i]!r}, more than "
+                    f"cost_max {self._cost_max[i]:g}: give larger bounds, or none"
+                )
         offsets = np.array([normalizer.offset for normalizer in self.normalizers])
-        return Value(np.clip(self._total(policy) + offsets, 0.0, self.reward_max))
+        # Sums in another order than the bounds' may leave the range by rounding.
+        return Value(np.clip(total + offsets, 0.0, self.reward_max))
 
     def _best(self, scores: Array) -> list[int]:
         """The allowed set of edges with the largest total of ``scores`` (E,), as increasing edge numbers."""

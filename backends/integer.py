@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from backends.bandit import default_objectives
 from backends.program import LinearProgram
+from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_sides
 from palm_theory.backend import Solution, Status
 from palm_theory.bounds import EXACT
 from palm_theory.declared import Declarations, DeclaredBackend
@@ -27,7 +28,8 @@ OBJECTIVE_SIZE = 1e5
 """Objectives are scaled so that their largest coefficient is this: HiGHS prunes nodes within an absolute 1e-6."""
 
 FEASIBILITY = 1e-9
-"""How far a rounded solution may leave a row, relative to the row's largest term: float64 rounding and no more."""
+"""How far a rounded solution may leave a row, relative to the row's largest term or coefficient, of those below 1:
+float64 rounding and no more."""
 
 STOPPED = (
     highspy.HighsModelStatus.kTimeLimit,
@@ -96,6 +98,7 @@ class IntegerBackend(DeclaredBackend):
         self._matrix = frozen_array(np.vstack([below[0], above[0]]), "constraints")
         self._row_upper = np.concatenate([below[1], above[1]])
         self._row_lower = np.concatenate([np.full(len(below[1]), -np.inf), above[1]])
+        self._scale_rows()
         if max_nodes is not None and (isinstance(max_nodes, bool) or not isinstance(max_nodes, int) or max_nodes < 1):
             raise InputError(f"max_nodes must be None or an integer >= 1, got {max_nodes!r}")
         if time_limit is not None and not time_limit > 0:
@@ -147,6 +150,20 @@ class IntegerBackend(DeclaredBackend):
         from backends.files import read_program
 
         return cls.from_program(read_program(path, form), max_nodes=max_nodes)
+
+    def _scale_rows(self) -> None:
+        exponents = row_exponents(self._matrix)
+        self._scaled = np.ldexp(self._matrix, exponents[:, None])
+        self._scaled_lower = scaled_sides(self._row_lower, exponents)
+        self._scaled_upper = scaled_sides(self._row_upper, exponents)
+        lost = ((self._scaled != 0) & (np.abs(self._scaled) <= SMALLEST_ENTRY)).any(axis=1)
+        if lost.any():
+            k = int(lost.argmax())
+            sizes = np.abs(self._matrix[k][self._matrix[k] != 0])
+            raise InputError(
+                f"constraint {k} has coefficients from {sizes.min():g} to {sizes.max():g}, and HiGHS would leave out "
+                "the smallest: choose other units"
+            )
 
     def _least(self, i: int) -> float:
         """A lower bound on objective i that is exact where it is negative."""
@@ -211,9 +228,9 @@ class IntegerBackend(DeclaredBackend):
         """In words, a constraint that an integer point breaks by more than rounding, or None."""
         if np.any(point < self._lower) or np.any(point > self._upper):
             return f"a bound of variable {int(np.argmax((point < self._lower) | (point > self._upper)))}"
-        activity = self._matrix @ point
-        allowed = FEASIBILITY * np.abs(self._matrix * point).max(axis=1, initial=1.0)
-        off = (activity > self._row_upper + allowed) | (activity < self._row_lower - allowed)
+        activity = self._scaled @ point
+        allowed = FEASIBILITY * np.abs(self._scaled * point).max(axis=1, initial=1.0)
+        off = (activity > self._scaled_upper + allowed) | (activity < self._scaled_lower - allowed)
         return f"constraint {int(off.argmax())}" if off.any() else None
 
     def _solve(self, row: Array) -> tuple[np.ndarray, float]:
@@ -244,6 +261,7 @@ class IntegerBackend(DeclaredBackend):
         solver = QuietHighs()
         for option in ("mip_rel_gap", "mip_abs_gap"):
             solver.setOptionValue(option, 0.0)
+        solver.setOptionValue("small_matrix_value", SMALLEST_ENTRY)
         if self._max_nodes is not None:
             solver.setOptionValue("mip_max_nodes", self._max_nodes)
         if self._time_limit is not None:
@@ -255,12 +273,12 @@ class IntegerBackend(DeclaredBackend):
         lp.col_cost_ = costs
         lp.col_lower_ = np.maximum(self._lower, -infinity)
         lp.col_upper_ = np.minimum(self._upper, infinity)
-        lp.row_lower_ = np.maximum(self._row_lower, -infinity)
-        lp.row_upper_ = self._row_upper
+        lp.row_lower_ = np.maximum(self._scaled_lower, -infinity)
+        lp.row_upper_ = np.minimum(self._scaled_upper, infinity)
         lp.integrality_ = [highspy.HighsVarType.kInteger] * columns
         lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
         starts, indices, entries = [0], [], []
-        for line in self._matrix:
+        for line in self._scaled:
             support = np.flatnonzero(line)
             indices.extend(support.tolist())
             entries.extend(line[support].tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backends.program import LinearProgram
+from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides
 from backends.vertex import refined_vertex
 from palm_theory.backend import Solution
 from palm_theory.bounds import OracleError
@@ -28,7 +30,7 @@ TOLERANCE = 1e-9
 """Every solve is proven, by its dual solution, to lie within this multiple of R_max of J*; else it is an error."""
 
 FEASIBILITY = 1e-7
-"""How far a policy may leave a row or bound, relative to 1 + the row's largest term."""
+"""How far a point may leave a row or bound, relative to 1 + the row's largest term, rows scaled as in ``rows``."""
 
 SOLVER_TOLERANCE = 1e-10
 """HiGHS' strictest; objectives are scaled to largest coefficient 1 first, since it is absolute."""
@@ -72,7 +74,7 @@ class LinearBackend(DeclaredBackend):
     def __init__(self, program: LinearProgram, *, reward_min: Sequence[float] | None = None) -> None:
         if program.integer.any():
             raise InputError("the program has integer variables: use backends.integer.IntegerBackend")
-        self._program = program
+        self._program, self._scaled = program, _scaled(program)
         signs, constants = program.signs, program.constants
         self._gains = signs[:, None] * program.costs
         d = len(signs)
@@ -144,23 +146,15 @@ class LinearBackend(DeclaredBackend):
         """The rewards of x. Raises InputError unless x is a finite vector (n,) that meets all constraints to
         ``FEASIBILITY``."""
         point = np.asarray(policy, dtype=np.float64)
-        program = self._program
+        program = self._scaled
         if point.shape != program.lower.shape or not np.all(np.isfinite(point)):
             raise InputError(f"a policy is a finite vector of shape {program.lower.shape}, got {policy!r}")
-        terms = abs(program.matrix).multiply(np.abs(point)).max(axis=1).toarray().ravel() if len(self._rows) else 0.0
-        activity, allowed = program.matrix @ point, FEASIBILITY * (1 + terms)
-        off = (activity > program.row_upper + allowed) | (activity < program.row_lower - allowed)
-        if np.any(off):
-            raise InputError(f"the policy violates row {int(np.argmax(off)) + 1}")
-        allowed = FEASIBILITY * (1 + np.abs(point))
-        off = (point > program.upper + allowed) | (point < program.lower - allowed)
-        if off.any():
-            raise InputError(f"the policy violates a bound of variable {int(off.argmax()) + 1}")
+        broken = _violation(
+            point, program.matrix, (program.lower, program.upper), (program.row_lower, program.row_upper)
+        )
+        if broken is not None:
+            raise InputError(f"the policy violates {broken}")
         return self._value(point)
-
-    @property
-    def _rows(self) -> Array:
-        return self._program.row_lower
 
     def _named_gains(self) -> list[tuple[Array, str]]:
         return list(zip(self._gains, self._program.objectives, strict=True))
@@ -209,7 +203,7 @@ class LinearBackend(DeclaredBackend):
         first = self._best(weights @ self._gains, f"the weights {weights.tolist()}")
         if np.all(weights > 0):
             return first
-        program = self._program
+        program = self._scaled
         # Complementary slackness: the optimal face keeps every variable and row with a nonzero multiplier at its bound.
         tight = np.abs(first.columns) > SOLVER_TOLERANCE * 10
         bound = np.abs(first.rows) > SOLVER_TOLERANCE * 10
@@ -242,8 +236,8 @@ class LinearBackend(DeclaredBackend):
     def _solve(
         self, gains: Array, columns: tuple[Array, Array] | None = None, rows: tuple[Array, Array] | None = None
     ) -> _Optimum:
-        """max gains·x; the vertex, an upper bound on the maximum, and the multipliers of columns and rows."""
-        program = self._program
+        """max gains·x; the vertex, an upper bound on the maximum, and the multipliers of columns and scaled rows."""
+        program = self._scaled
         size = float(np.abs(gains).max())
         scale = 1 / size if size > 0 else 1.0
         lower, upper = columns or (program.lower, program.upper)
@@ -266,6 +260,12 @@ class LinearBackend(DeclaredBackend):
         point = refined_vertex(
             np.array(solution.col_value), solver.getBasis(), program.matrix, lower, upper, row_lower, row_upper
         )
+        broken = _violation(point, program.matrix, (lower, upper), (row_lower, row_upper))
+        if broken is not None:
+            raise BackendError(
+                f"HiGHS returned a point that violates {broken}: rescale the program, its coefficients span too many "
+                "orders of magnitude"
+            )
         multipliers = np.array(solution.row_dual)
         reduced = -scale * gains - program.matrix.T @ multipliers
         bound = -(
@@ -273,6 +273,31 @@ class LinearBackend(DeclaredBackend):
             + _least(reduced, lower, upper, np.abs(point))
         )
         return _Optimum(point, max(bound / scale, float(gains @ point)), reduced, multipliers)
+
+
+def _scaled(program: LinearProgram) -> LinearProgram:
+    exponents = row_exponents(program.matrix)
+    if not exponents.any():
+        return program
+    return replace(
+        program,
+        matrix=scaled_rows(program.matrix, exponents),
+        row_lower=scaled_sides(program.row_lower, exponents),
+        row_upper=scaled_sides(program.row_upper, exponents),
+    )
+
+
+def _violation(point: Array, matrix: Any, columns: tuple[Array, Array], rows: tuple[Array, Array]) -> str | None:
+    """In words, a row or bound that a point (n,) leaves by more than FEASIBILITY, or None."""
+    activity = matrix @ point
+    if len(activity):
+        allowed = FEASIBILITY * (1 + abs(matrix).multiply(np.abs(point)).max(axis=1).toarray().ravel())
+        off = (activity > rows[1] + allowed) | (activity < rows[0] - allowed)
+        if off.any():
+            return f"row {int(off.argmax()) + 1}"
+    allowed = FEASIBILITY * (1 + np.abs(point))
+    off = (point > columns[1] + allowed) | (point < columns[0] - allowed)
+    return f"a bound of variable {int(off.argmax()) + 1}" if off.any() else None
 
 
 def _least(prices: Array, lower: Array, upper: Array, sizes: Array) -> float:
@@ -290,6 +315,7 @@ def _minimization(
     solver.setOptionValue("solver", "simplex")
     for option in ("primal_feasibility_tolerance", "dual_feasibility_tolerance"):
         solver.setOptionValue(option, SOLVER_TOLERANCE)
+    solver.setOptionValue("small_matrix_value", SMALLEST_ENTRY)
     model = highspy.HighsModel()
     lp: Any = model.lp_
     lp.num_row_, lp.num_col_ = program.matrix.shape

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palm_theory.backend import PolicyBackend, Solution, upper_bound_at
 from palm_theory.bounds import Bound, OracleError, theorem1_prime
@@ -207,9 +208,9 @@ class Adaptive(Strategy):
             while waiting.size:
                 weights, waiting = scan.weights[waiting[: self.batch]], waiting[self.batch :]
                 for k in history.absorb(weights, (yield Request(weights))):
-                    if self._add_if_short(history, members, history.weights[k], target):
-                        reached = lower_envelope(history.values_of(members[-1:]), scan.weights[waiting]).best
-                        waiting = waiting[reached <= scan.lower[waiting] + scan.rounding[waiting]]
+                    added = self._add_if_short(history, members, history.weights[k], target)
+                    if added or self._add_if_it_lifts(history, members, k, scan, waiting):
+                        waiting = waiting[~_lifted(history.values_of(members[-1:]), scan, waiting)]
 
     def _solve_worst_corners(self, history: _History, members: list[int], target: Target) -> Search:
         """Until no corner can miss the target, or a limit is reached."""
@@ -228,6 +229,8 @@ class Adaptive(Strategy):
                 remaining = _remaining_solves(len(history), gap.gap, self.epsilon, history.problem.objectives)
                 for k in history.absorb(weights, (yield Request(weights, gap.gap, remaining))):
                     added |= self._add_if_short(history, members, history.weights[k], helps)
+                    if self.keep_all and not added:
+                        added = self._add_if_it_lifts(history, members, k, scan, np.flatnonzero(~scan.is_solved))
                 if not added:
                     for corner in corners:
                         scan.update_if_solved(corner)
@@ -303,6 +306,16 @@ class Adaptive(Strategy):
         members.append(int(best.policy[0]))
         return True
 
+    def _add_if_it_lifts(
+        self, history: _History, members: list[int], k: int, scan: CornerScan, corners: NDArray[np.int64]
+    ) -> bool:
+        """Add solution k where it lifts the envelope at one of ``corners``: where it was solved it may only be as good
+        as the members, one of several optima, and another solve would find it again."""
+        lifts = k not in members and bool(_lifted(history.values_of([k]), scan, corners).any())
+        if lifts:
+            members.append(k)
+        return lifts
+
     def _unsolved_violations(self, scan: CornerScan, target: Target) -> list[int]:
         """Positions of the worst corners not solved yet that may miss the target, worst first, at most ``batch``."""
         found: list[int] = []
@@ -312,6 +325,12 @@ class Adaptive(Strategy):
                 break
             found.append(corner.position)
         return found
+
+
+def _lifted(values: Array, scan: CornerScan, corners: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """At which of ``corners``, positions (m,), a policy (1, d) is better than the scan's envelope."""
+    reached = lower_envelope(values, scan.weights[corners]).best
+    return reached > scan.lower[corners] + scan.rounding[corners]
 
 
 def _remaining_solves(done: int, gap: float, epsilon: float, objectives: int) -> int | None:

@@ -52,6 +52,40 @@ def lp_vertices(rows: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
+@given(st.integers(0, 10_000), st.integers(-60, 10))
+@settings(max_examples=15, deadline=None)
+def test_the_unit_of_a_linear_constraint_changes_no_answer(seed: int, exponent: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, costs, at = rng.uniform(0.1, 1, (3, 4)), rng.uniform(0, 1, (2, 4)), rng.dirichlet(np.ones(2))
+    unit = float(np.ldexp(1.0, exponent))
+    x = cp.Variable(4, nonneg=True, name="x")
+    scaled = ConvexBackend([cost @ x for cost in costs], [(unit * rows) @ x <= unit, x <= 20])
+    found, expected = scaled.optimize(at), linear(costs, rows).optimize(at)
+    np.testing.assert_allclose(found.value.rewards, expected.value.rewards, rtol=1e-9)
+    assert found.upper_bound == pytest.approx(expected.upper_bound, rel=1e-9)
+    with pytest.raises(InputError, match="violates"):
+        scaled.evaluate({"x": np.full(4, 20.0)})
+
+
+def test_a_constraint_that_is_not_a_number_is_an_error_in_words() -> None:
+    x = cp.Variable(2, nonneg=True, name="x")
+    with pytest.raises(BackendError, match="HIGHS ended with status"):
+        ConvexBackend([x[0], x[1]], [x <= np.array([1.0, np.nan])])
+
+
+def test_multipliers_are_those_of_the_rows_as_given() -> None:
+    x = cp.Variable(nonneg=True, name="x")
+    limit = 1e-6 * x <= 3e-6
+    ConvexBackend([x], [limit]).optimize(np.ones(1))
+    assert limit.dual_value == pytest.approx(1e6)
+
+
+def test_an_entry_that_the_solver_leaves_out_is_no_loss_of_the_row() -> None:
+    x = cp.Variable(2, nonneg=True, name="x")
+    with pytest.raises(BackendError, match="violates a constraint: rescale"):
+        ConvexBackend([x[0], x[1]], [x[0] + 1e-13 * x[1] <= 1, x[0] <= 1, x[1] <= 1e14])
+
+
 def test_conformance_of_a_resource_allocation_with_fairness() -> None:
     check_conformance(allocation()).raise_on_failure()
 

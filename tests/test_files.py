@@ -82,6 +82,8 @@ def test_zitzler_and_thiele_s_knapsacks_are_objectives_and_resources(tmp_path: P
         ("1 2", "too few"),
         ("2 2 6\n1 2\n3 4\n5 6", "choose one"),
         (ZITZLER.replace("capacity: +6", "capacity:"), "knapsack 1 needs one capacity"),
+        (ZITZLER.replace("capacity: +6", "capacity: +-"), r"'\+-' is not a number"),
+        (ZITZLER[: ZITZLER.index("knapsack 2:")], "promises 2 knapsacks of 2 items, the file holds 1 of 2"),
         (RAW.replace("maxsum maxsum", "maxsum minsum"), "palm build integer"),
         (RAW.replace("maxsum maxsum", "maxsum ratio"), "objective type 'ratio'"),
     ],
@@ -98,6 +100,37 @@ def test_assignments_with_and_without_the_number_of_objectives(tmp_path: Path) -
     np.testing.assert_array_equal(read_assignment(written(tmp_path, "b.raw", "2\n" + matrices)), expected)
     with pytest.raises(InputError, match="neither d, n and d matrices"):
         read_assignment(written(tmp_path, "c.dat", "3\n2\n1 2 3\n"))
+
+
+def test_an_assignment_that_lacks_its_last_numbers_is_no_other_one(tmp_path: Path) -> None:
+    # 3 3 and 27 costs; without the last one the 28 numbers could be n = 3 and three matrices 3 x 3.
+    costs = list(range(1, 28))
+    rows = "\n".join(" ".join(map(str, costs[k : k + 3])) for k in range(0, 27, 3))
+    for head in ("3 3\n", "3\n3\n", "3 3 "):
+        assert read_assignment(written(tmp_path, "a.dat", head + rows)).shape == (3, 3, 3)
+        for cut in (rows[: rows.rindex(" ")], rows.replace("\n", " ")[: rows.rindex(" ")]):
+            with pytest.raises(InputError, match=r"its 28 numbers .* \(29 numbers for d = 3 and n = 3\)"):
+                read_assignment(written(tmp_path, "a.dat", head + cut))
+    for text in ("2\n1 2 3 4 5 6 7\n", "3 3.5\n1 2\n", "2 1 2 3 4\n", "7\n"):
+        with pytest.raises(InputError, match=r"neither d, n and d matrices n x n.*, nor n alone on the first line"):
+            read_assignment(written(tmp_path, "a.dat", text))
+
+
+@pytest.mark.parametrize("count", ["nan", "inf", "-inf", "1e300", "2.5", "-2", "0"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_counts_that_are_no_counts_are_refused(tmp_path: Path, count: str, place: int) -> None:
+    numbers = ["2", "2", "2", "1", "2", "3", "4", "5", "6"]
+    numbers[place] = count
+    path = written(tmp_path, "a.dat", " ".join(numbers))
+    with pytest.raises(InputError, match=r"a\.dat"):
+        read_assignment(path)
+    for form in (None, "voptlib"):
+        with pytest.raises(InputError, match=r"a\.dat"):
+            read_knapsack(path, form)
+    if place < 2:
+        for form in ("kirlik-sayin", "mobkp"):
+            with pytest.raises(InputError, match=r"a\.dat: the number of"):
+                read_knapsack(path, form)
 
 
 VLP = """c a comment
@@ -145,6 +178,7 @@ def test_vlp_with_bensolve_s_defaults(tmp_path: Path) -> None:
         (("j 3 u 7", "q 3"), "unknown line 'q'"),
         (("i 2 d -4 5", "i 2 d 5 -4"), "row 2 has lower bound"),
         (("p vlp min 3 4 4 2 3\n", ""), "the first line must be"),
+        (("j 3 u 7\ne\nanything after the end\n", ""), "a.vlp ends without the line `e`: it is cut short"),
     ],
 )
 def test_a_broken_vlp_is_refused_with_its_line(tmp_path: Path, change: tuple[str, str], said: str) -> None:
@@ -204,6 +238,7 @@ def test_mps_with_several_objectives(tmp_path: Path) -> None:
         ((" UP bnd       z", " SC bnd       z"), "bound type 'SC'"),
         (("    MAX", "    BEST"), "OBJSENSE must be MAX or MIN"),
         (("cost      3.0", "cost      three"), "line 15: cannot read"),
+        ((" UP bnd       z         9\nENDATA\n", ""), "a.mps ends without ENDATA: it is cut short"),
     ],
 )
 def test_a_broken_mps_is_refused_with_its_line(tmp_path: Path, change: tuple[str, str], said: str) -> None:

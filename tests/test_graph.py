@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backends.graph import GraphBackend
 from palm_theory import Adaptive, build_portfolio
-from palm_theory.errors import InputError
+from palm_theory.errors import BackendError, InputError
 from palm_theory.testing import check_conformance
 
 
@@ -130,6 +130,65 @@ def test_evaluate_refuses_what_the_task_does_not_allow() -> None:
     tree = GraphBackend(with_vectors(nx.cycle_graph(4), 0), "spanning-tree", costs="c")
     with pytest.raises(InputError, match="no spanning tree"):
         tree.evaluate([0, 1])
+
+
+def detour() -> Any:
+    """From s to t directly, costs (6, 6), or through a, costs (0, 100)."""
+    graph = nx.Graph()
+    graph.add_edge("s", "t", c=[6.0, 6.0])
+    graph.add_edge("s", "a", c=[0.0, 50.0])
+    graph.add_edge("a", "t", c=[0.0, 50.0])
+    return graph
+
+
+def test_a_bound_below_the_cost_of_an_optimal_path_is_refused() -> None:
+    ends = {"source": "s", "target": "t"}
+    with pytest.raises(InputError, match=r"costs 100 in objective 'r2', more than cost_max 10"):
+        GraphBackend(detour(), "shortest-path", costs="c", cost_max=[10, 10], **ends)
+    with pytest.raises(InputError, match="cost_max must be 2 finite numbers"):
+        GraphBackend(detour(), "shortest-path", costs="c", cost_max=[10, np.nan], **ends)
+
+
+def test_rewards_are_the_bound_minus_the_cost_and_never_clipped() -> None:
+    graph = detour()
+    graph.add_edge("a", "b", c=[9.0, 9.0])
+    graph.add_edge("b", "t", c=[9.0, 9.0])
+    backend = GraphBackend(graph, "shortest-path", costs="c", source="s", target="t", cost_max=[10, 100])
+    assert backend.evaluate([0]).rewards.tolist() == [4, 94]
+    through_b = [k for k, edge in enumerate(graph.edges) if set(edge) in ({"s", "a"}, {"a", "b"}, {"b", "t"})]
+    with pytest.raises(InputError, match=r"costs 18 in objective 'r1', more than cost_max 10"):
+        backend.evaluate(through_b)
+    check_conformance(backend).raise_on_failure()
+
+
+@given(st.integers(0, 10_000), st.floats(0.3, 1.2))
+@settings(max_examples=40, deadline=None)
+def test_a_bound_of_two_objectives_is_refused_when_built_or_holds_at_all_weights(seed: int, share: float) -> None:
+    graph = with_vectors(nx.grid_2d_graph(3, 3), seed, d=2)
+    ends = {"source": (0, 0), "target": (2, 2)}
+    loose = GraphBackend(graph, "shortest-path", costs="c", **ends)
+    bound = [share * normalizer.offset / 2 for normalizer in loose.normalizers]
+    try:
+        backend = GraphBackend(graph, "shortest-path", costs="c", cost_max=bound, **ends)
+    except InputError:
+        return
+    for first in np.linspace(0, 1, 21):
+        at = np.array([first, 1 - first])
+        assert backend.optimize(at).value.rewards.min() >= 0
+        assert raw(backend, at) == pytest.approx(raw(loose, at))
+
+
+def test_a_bound_exceeded_between_the_corners_is_an_error_of_the_solve() -> None:
+    # Best for one objective each: one of three edges, dear in the others by 8; best for the first two together: "c".
+    graph = nx.DiGraph()
+    for name, costs in {"a": [0, 8, 8], "b": [8, 0, 8], "e": [8, 8, 0], "c": [1, 1, 50]}.items():
+        graph.add_edge("s", name, c=[float(cost) for cost in costs])
+        graph.add_edge(name, "t", c=[0.0, 0.0, 0.0])
+    backend = GraphBackend(graph, "shortest-path", costs="c", source="s", target="t", cost_max=[10, 10, 10])
+    with pytest.raises(InputError, match=r"costs 50 in objective 'r3', more than cost_max 10"):
+        backend.optimize(np.array([0.5, 0.5, 0.0]))
+    with pytest.raises(BackendError, match="more than cost_max 10"):
+        build_portfolio(backend, Adaptive(0.0), progress=False)
 
 
 def test_errors_say_what_is_wrong() -> None:

@@ -93,6 +93,30 @@ def test_a_stopped_solve_is_bounded_and_its_bound_holds() -> None:
     assert certificate.epsilon > 0
 
 
+@given(st.integers(0, 10_000), st.integers(-1060, 10))
+@settings(max_examples=25, deadline=None)
+def test_the_unit_of_a_constraint_changes_no_answer(seed: int, exponent: int) -> None:
+    values, weights, capacity = knapsack_data(seed, items=6)
+    unit = np.ldexp(1.0, exponent)
+    at = np.random.default_rng(seed).dirichlet(np.ones(3))
+    plain, scaled = (as_integer_program(values, factor * weights, factor * capacity) for factor in (1.0, unit))
+    assert scaled.optimize(at).value.scalarize(at) == pytest.approx(plain.optimize(at).value.scalarize(at))
+    with pytest.raises(InputError, match="constraint 0"):
+        scaled.evaluate(np.ones(6, dtype=int))
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e-8, 1e-9, 1e-10, 1e-12, 1e-300])
+def test_fractional_weights_in_tiny_units_hold(unit: float) -> None:
+    backend = KnapsackBackend([[5, 4, 3], [1, 2, 6]], np.array([3, 4, 5.1]) * unit, 7 * unit)
+    assert backend.optimize(np.array([1.0, 0.0])).policy.tolist() == [1, 1, 0]
+
+
+def test_coefficients_that_the_solver_would_leave_out_are_refused() -> None:
+    # Without its second entry the row says x1 <= 0; with it x1 <= 1 at x2 = 1e13.
+    with pytest.raises(InputError, match="constraint 0 has coefficients from 1e-13 to 1"):
+        IntegerBackend([[1, 0], [0, 1]], at_most=([[1, -1e-13]], [0]), upper=[1, 1e13])
+
+
 def test_evaluate_checks_constraints_exactly() -> None:
     backend = KnapsackBackend([[1, 2], [2, 1]], [3, 4], 5)
     assert backend.evaluate(np.array([1, 0])).rewards.tolist() == [1.0, 2.0]

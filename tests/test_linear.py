@@ -145,6 +145,36 @@ def test_coefficients_of_very_different_sizes() -> None:
     np.testing.assert_allclose(extreme_points_found(program), extreme_points_by_enumeration(program), rtol=1e-12)
 
 
+@given(st.integers(0, 100_000), st.lists(st.integers(-60, 20), min_size=4, max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_the_unit_of_a_row_changes_no_answer(seed: int, exponents: list[int]) -> None:
+    rng = np.random.default_rng(seed)
+    costs, matrix = rng.uniform(0, 1, (2, 3)), rng.uniform(0.1, 1, (4, 3))
+    limits, units = rng.uniform(1, 2, 4), np.ldexp(1.0, exponents)
+    plain = linear_program(costs, matrix, np.full(4, -INFINITY), limits, upper=5.0)
+    scaled = linear_program(costs, units[:, None] * matrix, np.full(4, -INFINITY), units * limits, upper=5.0)
+    at = rng.dirichlet(np.ones(2))
+    one, other = LinearBackend(plain).optimize(at), LinearBackend(scaled).optimize(at)
+    np.testing.assert_allclose(other.policy, one.policy, atol=1e-12)
+    with pytest.raises(InputError, match="violates row"):
+        LinearBackend(scaled).evaluate([5.0, 5.0, 5.0])
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e-9, 1e-10, 1e-12, 1e-300, 5e-324])
+def test_rows_in_tiny_units_hold(unit: float) -> None:
+    program = linear_program(np.eye(2), [[unit, unit]], [-INFINITY], [unit], upper=5.0)
+    solution = LinearBackend(program).optimize(np.array([0.5, 0.5]))
+    assert solution.policy.sum() == 1
+    assert solution.upper_bound == pytest.approx(0.5, abs=1e-12)
+
+
+def test_an_entry_that_the_solver_leaves_out_is_no_loss_of_the_row() -> None:
+    # x1 + 1e-13·x2 <= 1 holds x2 to 1e13, whatever HiGHS makes of the second entry; at most 1e14 without it.
+    program = linear_program(np.eye(2), [[1, 1e-13]], [-INFINITY], [1], upper=[1, 1e14])
+    with pytest.raises(BackendError, match="violates row 1: rescale"):
+        LinearBackend(program)
+
+
 def test_no_optimum_is_said_in_words() -> None:
     with pytest.raises(BackendError, match="contradict each other"):
         LinearBackend(linear_program(np.eye(2), [[1, 1]], [3], [INFINITY], upper=1.0))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from backends.files.raw import is_raw, parse_raw
-from backends.files.text import count_of, numbers_of, read_text
+from backends.files.text import count_of, is_count, numbers_of, read_text
 from backends.program import LinearProgram
 from palm_theory.errors import InputError
 from palm_theory.simplex import Array
@@ -94,7 +94,7 @@ def _mobkp_lengths(data: Array) -> tuple[float, ...]:
     end = 3 + data[0] * (data[1] + 1)
     if not end < len(data):
         return (end,)
-    return (end, end + 1 + data[int(end)] * data[1]) if end == int(end) > 0 else ()
+    return (end, end + 1 + data[int(end)] * data[1]) if is_count(end) else ()
 
 
 def _expect(data: Array, count: int, path: str | Path, form: str) -> None:
@@ -106,7 +106,7 @@ def _zitzler_thiele(text: str, path: str | Path) -> KnapsackData:
     values, weights, capacities = [], [], []
     for part in re.split(r"(?im)^\s*knapsack\s+\d+\s*:", text)[1:]:
         found = {
-            name: [float(number) for number in re.findall(rf"{name}\s*:\s*([+-]?[\d.eE+-]+)", part)]
+            name: [_number(found, path) for found in re.findall(rf"{name}\s*:\s*([+-]?[\d.eE+-]+)", part)]
             for name in ("capacity", "weight", "profit")
         }
         if len(found["capacity"]) != 1 or not found["weight"] or len(found["weight"]) != len(found["profit"]):
@@ -118,7 +118,20 @@ def _zitzler_thiele(text: str, path: str | Path) -> KnapsackData:
         values.append(found["profit"])
     if not values or len({len(row) for row in values}) > 1:
         raise InputError(f"{path}: every knapsack needs the same number of items, got {[len(row) for row in values]}")
+    promised = re.search(r"\(\s*(\d+)\s+knapsacks?\s*,\s*(\d+)\s+items?\s*\)", text)
+    sizes = (len(values), len(values[0]))
+    if promised and tuple(map(int, promised.groups())) != sizes:
+        raise InputError(
+            f"{path} promises {promised[1]} knapsacks of {promised[2]} items, the file holds {sizes[0]} of {sizes[1]}"
+        )
     return KnapsackData(np.array(values), np.array(weights), np.array(capacities), "zitzler-thiele")
+
+
+def _number(text: str, path: str | Path) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{path}: {text!r} is not a number") from None
 
 
 def _of_program(program: LinearProgram, path: str | Path) -> KnapsackData:

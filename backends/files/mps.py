@@ -150,7 +150,7 @@ def parse_mps(text: str, path: str | Path) -> LinearProgram:
     """Free or fixed MPS without spaces in names; every N row is an objective, in order; all are minimised unless
     OBJSENSE says MAX. Numbers after the name of an N row (priorities, weights, tolerances) are ignored.
 
-    Raises InputError with the line's number on anything else.
+    Raises InputError with the line's number on anything else, and where the file ends before ENDATA.
     """
     reader = _Reader()
     for number, line in enumerate(text.splitlines(), 1):
@@ -172,6 +172,8 @@ def parse_mps(text: str, path: str | Path) -> LinearProgram:
             raise InputError(f"{path}, line {number}: {error}") from None
         except (ValueError, IndexError):
             raise InputError(f"{path}, line {number}: cannot read {line.strip()!r}") from None
+    if reader.section != "ENDATA":
+        raise InputError(f"{path} ends without ENDATA: it is cut short")
     try:
         return reader.program()
     except InputError as error:

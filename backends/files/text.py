@@ -7,6 +7,9 @@ from pathlib import Path
 
 from palm_theory.errors import InputError
 
+LARGEST_COUNT = 10**9
+"""No file holds more of anything; a larger count is damage."""
+
 
 def read_text(path: str | Path) -> str:
     """The text of a file. Raises InputError where it cannot be read or is not text."""
@@ -34,8 +37,13 @@ def numbers_of(text: str, path: str | Path, comment: str = "#") -> list[float]:
     return found
 
 
+def is_count(value: float) -> bool:
+    """Whether ``value`` is an integer from 1 to ``LARGEST_COUNT``; not a number and infinity are none."""
+    return 1 <= value <= LARGEST_COUNT and value == int(value)
+
+
 def count_of(value: float, what: str, path: str | Path) -> int:
-    """``value`` as an integer ≥ 1. Raises InputError otherwise."""
-    if value != int(value) or value < 1:
-        raise InputError(f"{path}: the number of {what} must be an integer >= 1, got {value:g}")
+    """``value`` as an integer. Raises InputError unless ``is_count``."""
+    if not is_count(value):
+        raise InputError(f"{path}: the number of {what} must be an integer from 1 to {LARGEST_COUNT}, got {value:g}")
     return int(value)

@@ -52,6 +52,8 @@ def parse_vlp(text: str, path: str | Path) -> LinearProgram:
             raise InputError(f"{path}, line {number}: not a number in {line.strip()!r}") from None
     if header is None:
         raise InputError(f"{path} has no line `p vlp …`")
+    if not ended:
+        raise InputError(f"{path} ends without the line `e`: it is cut short")
     minimize, m, n, d, nonzeros, objective_nonzeros = header
     for kind, count in (("a", nonzeros), ("o", objective_nonzeros)):
         if len(entries[kind]) != count:

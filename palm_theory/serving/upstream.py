@@ -19,6 +19,7 @@ from palm_theory.serving.reply import EVENTS, JSON, Reply, event, json_bytes
 from palm_theory.serving.routing import Decision
 
 RETRY_AFTER = 1
+LINE_START = 64
 LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError)
 
 
@@ -161,23 +162,23 @@ class Upstream:
         ended = False
         try:
             async for chunk in response.content.iter_any():
-                if rename is None:
-                    ended = (rest + chunk).rstrip().endswith(b"[DONE]")
-                    rest = chunk[-16:]
-                    yield chunk
-                    continue
                 *lines, rest = (rest + chunk).split(b"\n")
-                if lines:
-                    ended = ended or any(line.strip() == b"data: [DONE]" for line in lines)
+                ended = ended or any(map(_is_done, lines))
+                if rename is None:
+                    # Nothing is rewritten: the start of an unfinished line is enough to know [DONE] by.
+                    rest = rest[:LINE_START]
+                    yield chunk
+                elif lines:
                     yield b"".join(_renamed_line(line, rename) + b"\n" for line in lines)
             if rename is not None and rest:
                 yield _renamed_line(rest, rename)
-                ended = ended or rest.strip() == b"data: [DONE]"
-            if not ended:
+            if not (ended or _is_done(rest)):
                 raise aiohttp.ClientPayloadError("the stream ended without [DONE]")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reply.failed = f"the upstream broke off: {type(error).__name__}"
-            yield b"\n\n" + event(_bad_gateway(reply.failed).body())
+            # What breaks after [DONE] breaks nothing.
+            if not ended:
+                reply.failed = f"the upstream broke off: {type(error).__name__}"
+                yield b"\n\n" + event(_bad_gateway(reply.failed).body())
         finally:
             # A stream cut short by either side must not go back into the pool; one read to its end already has.
             response.close()
@@ -229,8 +230,12 @@ def _renamed(whole: bytes, name: str) -> bytes:
     return json_bytes(data)
 
 
+def _is_done(line: bytes) -> bool:
+    return line.startswith(b"data:") and line[5:].strip() == b"[DONE]"
+
+
 def _renamed_line(line: bytes, name: str) -> bytes:
-    if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
+    if not line.startswith(b"data:") or _is_done(line):
         return line
     try:
         data = orjson.loads(line[5:])
