@@ -7,6 +7,10 @@
 by name; ``policy`` as the portfolio names it (p00, …); ``predicted_regret`` what the server said beforehand, in the
 unit of the rewards, or null; ``gap_kind`` what that number is and ``source`` where the weights came from, as in the
 headers of ``palm serve``, or null: kept for people, not read by ``palm drift``. Other keys are ignored.
+
+A power cut can tear the last line. Reading drops a last line that has no end; whoever appends next ends it with
+`` # torn``, as no JSON object ends, and reading skips lines that end so. Opening a log cuts nothing off: what looks torn
+may be what another process is writing.
 """
 
 from __future__ import annotations
@@ -28,6 +32,9 @@ from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio
 from palm_theory.simplex import Array, named_weights
 from palm_theory.storage import canonical_json, explained_disk_errors
+
+TORN = b" # torn"
+"""Ends a line that was not written to its end."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +112,18 @@ class TrafficLog:
         self.path = Path(path)
         with explained_disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            self._before_next = b"" if _ends_whole(self._descriptor) else TORN + b"\n"
 
     def append(self, request: ServedRequest) -> None:
         """Write one line, whole or not at all. Raises ArtifactError where the disk is full."""
-        line = request.to_line().encode()
+        line = self._before_next + request.to_line().encode()
         with explained_disk_errors(self.path):
             written = os.write(self._descriptor, line)
             if written < len(line):
                 os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR) - written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._before_next = b""
 
     def close(self) -> None:
         """Close the file."""
@@ -128,6 +137,13 @@ class TrafficLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _ends_whole(descriptor: int) -> bool:
+    """Whether a file is empty, no regular file, or ends with a line's end. Where another process is in the midst of a
+    line it may seem not to: then the mark follows that line, and stands alone."""
+    size = os.fstat(descriptor).st_size
+    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,24 +178,22 @@ class Traffic:
 
 
 def read_traffic(path: str | Path, objectives: Sequence[str]) -> Traffic:
-    """The requests of a log, sorted by time. A torn last line (a kill while writing) is dropped.
+    """The requests of a log, sorted by time, torn lines left out (see the module's text).
 
     Raises InputError where the file cannot be read, holds no request, or has a bad line, with its number.
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error}") from None
     requests: list[tuple[ServedRequest, Array]] = []
     absent = np.full(len(objectives), np.nan)
-    for number, line in enumerate(text[: text.rfind("\n") + 1].split("\n")[:-1], start=1):
-        if not line.strip():
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        if not line.strip() or line.endswith(TORN):
             continue
         try:
-            request = ServedRequest.from_line(line)
+            request = ServedRequest.from_line(line.decode("utf-8"))
             weights = absent if request.weights is None else named_weights(request.weights, objectives)
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}") from None

@@ -54,6 +54,44 @@ def test_a_log_comes_back_in_order_and_a_torn_line_is_dropped(tmp_path, small):
     np.testing.assert_array_equal(traffic.weights[1:], rng_of(1).dirichlet(np.ones(3), 5))
 
 
+@pytest.mark.parametrize("lost", [1, 20, 60, 100])
+@pytest.mark.parametrize("servers", [1, 3])
+def test_a_log_torn_by_a_power_cut_goes_on(tmp_path, small, lost, servers):
+    path = tmp_path / "log.jsonl"
+    logged(path, small, rng_of(1).dirichlet(np.ones(3), 2))
+    path.write_bytes(path.read_bytes()[:-lost])
+    assert len(read_traffic(path, small.objectives)) == 1
+    request = ServedRequest(1.0, None, "p01")
+    logs = [TrafficLog(path) for _ in range(servers)]
+    # Opened while another writes, the end of the file is not the end of a line: nothing of it may be lost.
+    for log in logs * 2:
+        log.append(request)
+        assert path.read_bytes().endswith(b"\n")
+    for log in logs:
+        log.close()
+    assert len(read_traffic(path, small.objectives)) == 1 + 2 * servers
+    with path.open("ab") as file:
+        file.write(b'{"time": 3, "wei\xc3')
+    assert len(read_traffic(path, small.objectives)) == 1 + 2 * servers
+
+
+def test_only_opening_a_log_writes_nothing(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"time": 3, "wei')
+    TrafficLog(path).close()
+    assert path.read_text() == '{"time": 3, "wei'
+
+
+def test_a_broken_line_in_the_middle_is_refused(tmp_path, small):
+    path = tmp_path / "log.jsonl"
+    logged(path, small, rng_of(1).dirichlet(np.ones(3), 3))
+    lines = path.read_bytes().splitlines(keepends=True)
+    for broken in (lines[1][:20] + b"\n", b"\x00\x00\n", b'{"time": "\xff"}\n'):
+        path.write_bytes(lines[0] + broken + lines[2])
+        with pytest.raises(InputError, match="line 2: "):
+            read_traffic(path, small.objectives)
+
+
 def test_lines_of_threads_do_not_mix(tmp_path, small):
     path = tmp_path / "log.jsonl"
     log = TrafficLog(path)
