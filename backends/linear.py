@@ -73,7 +73,9 @@ class LinearBackend(DeclaredBackend):
 
     def __init__(self, program: LinearProgram, *, reward_min: Sequence[float] | None = None) -> None:
         if program.integer.any():
-            raise InputError("the program has integer variables: use backends.integer.IntegerBackend")
+            raise InputError(
+                "the program has integer variables: use palm build integer (backends.integer.IntegerBackend)"
+            )
         self._program, self._scaled = program, _scaled(program)
         signs, constants = program.signs, program.constants
         self._gains = signs[:, None] * program.costs

@@ -197,6 +197,8 @@ def _lp(problem: InstanceFile, form: FormatName = None) -> PolicyBackend:
 def _integer(problem: InstanceFile, form: FormatName = None, max_nodes: MaxNodes = None) -> PolicyBackend:
     """A multi-objective integer program, solved by HiGHS. Formats: mps (.mps, .mop), raw (MOrepo; .raw, .fgt).
 
+    An integer variable of an MPS file without bounds is 0 or 1, as CPLEX reads it.
+
     \b
       palm build integer problem.mop --epsilon 0 --out ip
     """
