@@ -9,8 +9,8 @@ unit of the rewards, or null; ``gap_kind`` what that number is and ``source`` wh
 headers of ``palm serve``, or null: kept for people, not read by ``palm drift``. Other keys are ignored.
 
 A power cut can tear the last line. Reading drops a last line that has no end; whoever appends next ends it with
-`` # torn``, as no JSON object ends, and reading skips lines that end so. Opening a log cuts nothing off: what looks torn
-may be what another process is writing.
+`` # torn``, as no JSON object ends, and reading skips lines that end so. Opening a log cuts nothing off: what looks
+torn may be what another process is writing.
 """
 
 from __future__ import annotations
