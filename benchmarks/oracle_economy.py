@@ -200,6 +200,7 @@ def main() -> None:
         print(f"{name} ...", file=sys.stderr, flush=True)
         for kind, rows in one(INSTANCES[name], rival).items():
             found[kind].extend(rows)
+            found[kind].sort(key=lambda row: list(INSTANCES).index(row["instance"]))
         store("oracle_economy", found)
     for kind, rows in found.items():
         if rows:
