@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,14 @@ import orjson
 from palm_theory.errors import InputError
 from palm_theory.serving.asking import BODY_FIELD
 from palm_theory.serving.errors import ApiError, bad_request, unavailable
-from palm_theory.serving.reply import EVENTS, JSON, Reply, event, json_bytes
+from palm_theory.serving.reply import DONE, EVENTS, JSON, Reply, event, json_bytes
 from palm_theory.serving.routing import Decision
 
 RETRY_AFTER = 1
-LINE_START = 64
+LONGEST_LINE = 1 << 16
+"""Of a line that is not whole yet, so much is kept to look at."""
+
+FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 LOST = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError)
 
 
@@ -157,23 +161,29 @@ class Upstream:
             raise _bad_gateway(self._trouble) from None
 
     async def _events(self, response: aiohttp.ClientResponse, rename: str | None, reply: Reply) -> AsyncIterator[bytes]:
-        """The upstream's events as they come; where it dies, a last event says so and no [DONE] follows."""
+        """The upstream's events as they come; where it dies, a last event says so and no [DONE] follows.
+
+        Some servers say a reason to finish and end the stream without [DONE] (``transformers serve``): it is added.
+        """
         rest = b""
-        ended = False
+        ended = finished = False
         try:
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 ended = ended or any(map(_is_done, lines))
+                finished = finished or any(map(FINISHED.search, lines))
                 if rename is None:
-                    # Nothing is rewritten: the start of an unfinished line is enough to know [DONE] by.
-                    rest = rest[:LINE_START]
+                    # Nothing is rewritten: what was kept of an unfinished line has gone on already.
+                    rest = rest[:LONGEST_LINE]
                     yield chunk
                 elif lines:
                     yield b"".join(_renamed_line(line, rename) + b"\n" for line in lines)
             if rename is not None and rest:
                 yield _renamed_line(rest, rename)
             if not (ended or _is_done(rest)):
-                raise aiohttp.ClientPayloadError("the stream ended without [DONE]")
+                if not (finished or FINISHED.search(rest)):
+                    raise aiohttp.ClientPayloadError("the stream ended without [DONE]")
+                yield (b"\n\n" if rest else b"") + DONE
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             # What breaks after [DONE] breaks nothing.
             if not ended:

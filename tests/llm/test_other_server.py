@@ -31,7 +31,10 @@ def test_transformers_serve_as_upstream(tmp_path: Path):
     saved = save_tiny_portfolio(model, tmp_path)
     log = (tmp_path / "upstream.log").open("wb")
     command = [python, "-m", "transformers.cli.transformers", "serve", "--port", str(port), "--device", "cpu"]
-    other = subprocess.Popen(command, stdout=log, stderr=log)
+    # It lists its cache's models, and fails where there is no cache.
+    (tmp_path / "hub").mkdir()
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub")}
+    other = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         base = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 120

@@ -74,6 +74,17 @@ def test_a_stream_without_done_is_said_to_be_broken_however_it_is_cut(places: li
     assert b"upstream_error" in received
 
 
+@given(st.sampled_from([b"\n\n", b""]), st.lists(st.integers(0, 100)), st.sampled_from([None, "b"]))
+def test_done_is_added_where_a_finished_stream_ends_without_it(ending: bytes, places: list[int], rename: str | None):
+    last = b'data: {"model":"a","choices":[{"finish_reason": "stop"}]}' + ending
+    received, failed = passed_on(cut(ANSWER + last, places), rename)
+    assert failed is None
+    assert received.endswith(b"}\n\ndata: [DONE]\n\n")
+    said = b'data: {"model":"a","text":"\\"finish_reason\\": \\"stop\\"","choices":[{"finish_reason":null}]}\n\n'
+    assert passed_on(cut(said, places), rename)[1] is not None
+    assert passed_on([ANSWER, last], rename, breaks=True)[1] is not None
+
+
 @pytest.mark.parametrize("rename", [None, "b"])
 def test_a_connection_that_breaks_after_done_breaks_nothing(rename: str | None) -> None:
     assert passed_on([ANSWER, b"data: [DONE]\n", b"\n"], rename, breaks=True)[1] is None
