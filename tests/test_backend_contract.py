@@ -47,6 +47,8 @@ def declaring(**declarations):
         ({"oracle_error": OracleError(-0.1, 0.0)}, "oracle_error must be None or OracleError"),
         ({"oracle_error": OracleError(0.0, math.nan)}, "oracle_error must be None or OracleError"),
         ({"oracle_error": 0.1}, "oracle_error must be None or OracleError"),
+        ({"evaluation_max": 0.0}, "evaluation_max must be None or finite and > 0, got 0"),
+        ({"evaluation_max": "wide"}, "evaluation_max must be a number"),
         ({"normalizers": (IDENTITY,)}, "normalizers must be 3, one an objective"),
     ],
 )
@@ -58,6 +60,7 @@ def test_bad_declarations_are_refused(declaration, message):
 def test_good_declarations_pass():
     check_backend(TrialBandit())
     check_backend(declaring(regularizer_max=None, oracle_error=None))
+    check_backend(declaring(evaluation_max=np.float64(100.0)))
     check_backend(declaring(reward_max=np.float64(2.0), oracle_error=OracleError(0.1, 0.2)))
 
 
