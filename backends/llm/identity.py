@@ -24,8 +24,8 @@ from palm_theory.errors import InputError
 from palm_theory.storage import canonical_json, sha256
 
 OWN_PACKAGES = ("backends", "palm_theory")
-DEPTH = 20
-"""Values nested deeper than this, or in a circle, are refused."""
+DEPTH = 100
+"""Values nested deeper than this are refused."""
 
 
 def identity(value: Any) -> Any:
@@ -39,7 +39,7 @@ def identity(value: Any) -> Any:
 
     Raises InputError on what has no such data: an open file, a lock, a generator.
     """
-    return _identity(value, DEPTH)
+    return _Walk().identity(value, DEPTH)
 
 
 def folder_identity(folder: Path) -> str:
@@ -48,74 +48,102 @@ def folder_identity(folder: Path) -> str:
     return sha256(canonical_json([[p.relative_to(folder).as_posix(), _file_digest(p)] for p in files]).encode())
 
 
-def _identity(value: Any, depth: int) -> Any:
-    if depth == 0:
-        raise InputError("is nested too deep, or in a circle")
-    inner = depth - 1
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": repr(value)}
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (bytes, complex, PurePath)):
-        return {type(value).__name__: repr(value)}
-    if isinstance(value, (np.ndarray, np.generic)):
-        content = value.tolist() if value.dtype.hasobject else sha256(value.tobytes())
-        return {"array": [str(value.dtype), list(value.shape), _identity(content, inner)]}
-    if type(value).__module__.split(".")[0] == "torch" and hasattr(value, "untyped_storage"):
-        import torch
+class _Walk:
+    """One walk through everything a value holds; what is held several times is looked at once."""
 
-        content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        return {"tensor": [str(value.dtype), list(value.shape), sha256(content)]}
-    if isinstance(value, (list, tuple)):
-        return [_identity(item, inner) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return {"set": sorted(canonical_json(_identity(item, inner)) for item in value)}
-    if isinstance(value, Mapping):
-        return {"mapping": sorted([canonical_json(_identity(k, inner)), _identity(v, inner)] for k, v in value.items())}
-    if isinstance(value, ModuleType):
-        return {"module": value.__name__}
-    if isinstance(value, type):
-        return {"class": _path(value), "source": _source(value)}
-    if isinstance(value, functools.partial):
-        return {"partial": [_identity(part, inner) for part in (value.func, value.args, value.keywords)]}
-    if isinstance(value, MethodType):
-        return {"method": value.__func__.__qualname__, "of": _identity(value.__self__, inner)}
-    if isinstance(value, FunctionType):
-        return _function(value, inner)
-    if isinstance(value, BuiltinFunctionType):
-        return {"function": _path(value)}
-    return _object(value, inner)
+    def __init__(self) -> None:
+        self._objects: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._open: set[int] = set()
+
+    def identity(self, value: Any, depth: int) -> Any:
+        if depth == 0:
+            raise InputError("is nested too deep")
+        if id(value) in self._open:
+            # What holds itself, as a recursive inner function does: its content is told where it was entered.
+            return {"circle": _path(type(value))}
+        plain = value is None or isinstance(value, (bool, int, float, str))
+        if not plain:
+            self._open.add(id(value))
+        found = self._identity(value, depth - 1)
+        self._open.discard(id(value))
+        return found
+
+    def _identity(self, value: Any, inner: int) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            return {"float": repr(value)}
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, (bytes, complex, PurePath)):
+            return {type(value).__name__: repr(value)}
+        if isinstance(value, (np.ndarray, np.generic)):
+            content = value.tolist() if value.dtype.hasobject else sha256(value.tobytes())
+            return {"array": [str(value.dtype), list(value.shape), self.identity(content, inner)]}
+        if type(value).__module__.split(".")[0] == "torch" and hasattr(value, "untyped_storage"):
+            return {"tensor": [str(value.dtype), list(value.shape), _tensor_digest(value)]}
+        if isinstance(value, (list, tuple)):
+            return [self.identity(item, inner) for item in value]
+        if isinstance(value, (set, frozenset)):
+            return {"set": sorted(canonical_json(self.identity(item, inner)) for item in value)}
+        if isinstance(value, Mapping):
+            items = ([canonical_json(self.identity(k, inner)), self.identity(v, inner)] for k, v in value.items())
+            return {"mapping": sorted(items, key=lambda item: item[0])}
+        if isinstance(value, ModuleType):
+            return {"module": value.__name__}
+        if isinstance(value, type):
+            return {"class": _path(value), "source": _source(value)}
+        if isinstance(value, functools.partial):
+            return {"partial": [self.identity(part, inner) for part in (value.func, value.args, value.keywords)]}
+        if isinstance(value, MethodType):
+            return {"method": value.__func__.__qualname__, "of": self.identity(value.__self__, inner)}
+        if isinstance(value, FunctionType):
+            return self._function(value, inner)
+        if isinstance(value, BuiltinFunctionType):
+            return {"function": _path(value)}
+        return self._object(value, inner)
+
+    def _function(self, function: FunctionType, depth: int) -> dict[str, Any]:
+        source = _source(function)
+        found: dict[str, Any] = {"function": _path(function), "source": source}
+        # Several inner functions may share a path, and what was typed at a prompt has no file.
+        if "<" in function.__qualname__ or source is None:
+            found["code"] = _code(function.__code__)
+        wrapped = getattr(function, "__wrapped__", None)
+        enclosed = {"wrapped": wrapped} if wrapped is not None else {}
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            enclosed[name] = cell.cell_contents
+        if enclosed:
+            found["enclosed"] = self.identity(enclosed, depth)
+        if function.__defaults__ or function.__kwdefaults__:
+            found["defaults"] = self.identity([function.__defaults__, function.__kwdefaults__], depth)
+        return found
+
+    def _object(self, value: Any, depth: int) -> dict[str, Any]:
+        known = self._objects.get(id(value))
+        if known is None:
+            # The object is kept beside its identity, so that nothing else gets its id meanwhile.
+            known = self._objects[id(value)] = (value, self._new_object(value, depth))
+        return known[1]
+
+    def _new_object(self, value: Any, depth: int) -> dict[str, Any]:
+        kind = type(value)
+        own = getattr(value, "identity", None)
+        if callable(own):
+            return {"class": _path(kind), "identity": own()}
+        if dataclasses.is_dataclass(kind):
+            attributes = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        elif hasattr(value, "__dict__"):
+            attributes = dict(vars(value))
+        else:
+            return {"class": _path(kind), "pickled": _pickled(value)}
+        # A digest: written out, what many objects hold would be there many times.
+        held = sha256(canonical_json(self.identity(attributes, depth)).encode())
+        return {"class": _path(kind), "source": _source(kind), "attributes": held}
 
 
-def _function(function: FunctionType, depth: int) -> dict[str, Any]:
-    source = _source(function)
-    found: dict[str, Any] = {"function": _path(function), "source": source}
-    # Several inner functions may share a path, and what was typed at a prompt has no file.
-    if "<" in function.__qualname__ or source is None:
-        found["code"] = _code(function.__code__)
-    wrapped = getattr(function, "__wrapped__", None)
-    enclosed = {"wrapped": wrapped} if wrapped is not None else {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        enclosed[name] = cell.cell_contents
-    if enclosed:
-        found["enclosed"] = _identity(enclosed, depth)
-    if function.__defaults__ or function.__kwdefaults__:
-        found["defaults"] = _identity([function.__defaults__, function.__kwdefaults__], depth)
-    return found
+def _tensor_digest(tensor: Any) -> str:
+    import torch
 
-
-def _object(value: Any, depth: int) -> dict[str, Any]:
-    kind = type(value)
-    own = getattr(value, "identity", None)
-    if callable(own):
-        return {"class": _path(kind), "identity": own()}
-    if dataclasses.is_dataclass(kind):
-        attributes = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    elif hasattr(value, "__dict__"):
-        attributes = dict(vars(value))
-    else:
-        return {"class": _path(kind), "pickled": _pickled(value)}
-    return {"class": _path(kind), "source": _source(kind), "attributes": _identity(attributes, depth)}
+    return sha256(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
 
 
 def _pickled(value: Any) -> str:

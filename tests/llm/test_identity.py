@@ -82,6 +82,17 @@ def test_measures_with_other_settings_are_told_apart(kind: str):
     assert json.dumps(one) != json.dumps(other)
 
 
+def test_what_holds_itself_is_told_by_the_rest():
+    def recursive(k: float) -> Callable[[int], float]:
+        def inner(n: int) -> float:
+            return k if n == 0 else inner(n - 1)
+
+        return inner
+
+    assert identity(recursive(1.0)) == identity(recursive(1.0))
+    assert identity(recursive(1.0)) != identity(recursive(2.0))
+
+
 def test_lambdas_on_one_line_are_told_apart():
     first, second = (lambda p, c: [0.1] * len(c)), (lambda p, c: [0.9] * len(c))
     assert identity(first) != identity(second)
@@ -125,10 +136,11 @@ def test_what_cannot_be_told_apart_is_refused_with_a_way_out():
     judge.loaded = threading.Lock()
     with pytest.raises(InputError, match=r"the reward 'r' holds a _thread.lock.*identity\(\)"):
         Reward("r", judge)
-    circle: list[Any] = []
-    circle.append(circle)
-    with pytest.raises(InputError, match="in a circle"):
-        identity(circle)
+    deep: list[Any] = []
+    for _ in range(200):
+        deep = [deep]
+    with pytest.raises(InputError, match="nested too deep"):
+        identity(deep)
 
     class Saying(Judge):
         def identity(self) -> float:
@@ -137,6 +149,15 @@ def test_what_cannot_be_told_apart_is_refused_with_a_way_out():
     saying = Saying(2.0)
     saying.loaded = threading.Lock()
     assert Reward("r", saying).measured["identity"] == 2.0
+
+
+def test_what_is_held_many_times_is_looked_at_once():
+    held: Any = Judge(1.0)
+    for _ in range(8):
+        judge = Judge(2.0)
+        judge.loaded = [held] * 10
+        held = judge
+    assert len(json.dumps(identity(held))) < 1000
 
 
 def test_a_model_folder_is_told_by_its_content(tmp_path: Path):
