@@ -94,7 +94,6 @@ def serve_command(
     from palm_theory.serving.server import Server, raise_file_limit
     from palm_theory.serving.weights_log import WeightsLog
 
-    typer.echo(f"opening {portfolio} ...", err=True)
     limits = Limits(
         body_bytes=max_body,
         in_flight=max_in_flight,
@@ -154,6 +153,7 @@ def _in_process(portfolio: Path, rows: int, queue: int, limits: Any) -> tuple[Po
             f"only language models answer in this process, and {portfolio} is of {made_by or 'an unknown backend'}; "
             "give --upstream URL to route to a server that answers"
         )
+    typer.echo(f"opening {portfolio} ...", err=True)
     loaded = llm.open_portfolio(portfolio)
     engine = llm.engine(loaded, rows=rows, queue=queue, prompt_tokens=limits.prompt_tokens)
     return loaded, Local(engine, limits)

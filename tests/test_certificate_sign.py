@@ -23,9 +23,9 @@ def test_an_epsilon_that_would_claim_more_than_a_negative_optimum_is_refused():
     certificate = audit(two_policies()[:1], reference=two_policies())
     assert certificate.kind is Kind.EXACT
     assert certificate.epsilon == math.inf
-    assert not certificate.certifies(0.1)
+    assert not certificate.certifies(0.1, within_reference=True)
     assert certificate.additive_gap == pytest.approx(0.05)
-    assert certificate.certifies(0.0, 0.051)
+    assert certificate.certifies(0.0, 0.051, within_reference=True)
     assert "no epsilon <= 1" in str(certificate)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palm_theory.audit import audit
@@ -84,14 +84,14 @@ def test_equal_numbers_do_not_make_two_policies_one():
 def test_a_rare_difference_that_was_not_seen_is_allowed_for():
     """Rewards of 0 or 1 that differ on one unit in twenty: often on none of those that were measured."""
     rng, unseen, held = np.random.default_rng(0), 0, 0
-    for _ in range(400):
+    for _ in range(120):
         ours = np.ones((30, 1))
         ours[rng.random(30) < 0.05] = 0
         certificate = audit_paired([ours], [np.ones((30, 1))], confidence=0.9, value_range=1.0)
         unseen += ours.all()
         held += certificate.additive_gap >= 0.05 or not ours.all()
-    assert unseen > 40
-    assert held == 400
+    assert unseen > 12
+    assert held == 120
 
 
 def test_limits_hold_for_all_the_policies_a_portfolio_was_chosen_from():
@@ -102,6 +102,7 @@ def test_limits_hold_for_all_the_policies_a_portfolio_was_chosen_from():
     assert audit_paired(values[:1], values, chosen_from=1).additive_gap == fixed.additive_gap
 
 
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), exponent=st.sampled_from((-12, -9, -3, 3, 12)))
 def test_the_unit_of_the_values_does_not_matter(seed: int, exponent: int):
     rng = np.random.default_rng(seed)
@@ -122,6 +123,7 @@ def test_another_policy_never_worsens_the_measured_claim_of_its_reference(seed: 
     assert more.additive_gap <= few.additive_gap + 1e-9
 
 
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6))
 def test_objectives_may_be_reordered(seed: int):
     rng = np.random.default_rng(seed)
