@@ -161,7 +161,7 @@ PRESETS = {
         0,
     ),
     "default": Preset(
-        Training(steps=6, learning_rate=7e-4, schedule="linear", micro_batch=6, checkpoint_every=3, plan_steps=8),
+        Training(steps=6, learning_rate=7e-4, schedule="linear", micro_batch=6, checkpoint_every=3, plan_steps=10),
         Evaluation(2, 4),
         Planning(20, 32),
         48,
