@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backends.llm import LLMBackend, Reference, Training, Workers, paired_difference
+from backends.llm import LLMBackend, Reference, Workers, paired_difference
 from backends.llm.models import BUNDLED_PACKAGE, load_model, load_tokenizer, model_source, package_file
 from backends.llm.settings import DEFAULT_MODEL, Chat
 from palm_theory import Planned
@@ -34,8 +34,7 @@ def test_the_converted_model_is_the_gguf_file_exactly():
 
 
 def test_it_answers_and_learns_to_be_brief(tmp_path: Path):
-    training = Training(steps=8, prompts_per_step=4, generations=6, checkpoint_every=4)
-    backend = LLMBackend(preset_name="tiny", training=training, folder=tmp_path, workers=Workers())
+    backend = LLMBackend(folder=tmp_path, workers=Workers(count=2))
     brief = np.array([1.0, 0.0, 0.0])
     trained = backend.measure(backend.optimize(brief).policy)
     base = backend.measure(Reference(backend.problem.chat))
