@@ -107,7 +107,7 @@ def read_points(path: str | Path, normalizers: Sequence[Normalizer]) -> Array:
             rows = _json_rows(json.loads(text), normalizers)
         except json.JSONDecodeError as error:
             raise InputError(f"{path} is not JSON: {error}") from error
-        except (TypeError, KeyError, IndexError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise InputError(f"{path} holds no points of {objectives} numbers: {error}") from error
     else:
         rows = []

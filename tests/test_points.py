@@ -153,9 +153,10 @@ def test_results_of_morepo_are_turned_to_the_problem_s_orientation(tmp_path: Pat
     np.testing.assert_array_equal(read_points(tmp_path / "result.json", TWO), [[3, 1], [1, 5]])
     minimized = (Normalizer(-1.0, 9.0), Normalizer())
     np.testing.assert_array_equal(read_points(tmp_path / "result.json", minimized), [[-3, 1], [-1, 5]])
-    (tmp_path / "other.json").write_text('{"pts": []}')
-    with pytest.raises(InputError, match="holds no points of 2 numbers"):
-        read_points(tmp_path / "other.json", TWO)
+    for other in ('{"pts": []}', '"points"', '{"direction": ["min"], "points": []}', '{"points": [{"z1": 1}]}', "7"):
+        (tmp_path / "other.json").write_text(other)
+        with pytest.raises(InputError, match="holds no points of 2 numbers"):
+            read_points(tmp_path / "other.json", TWO)
 
 
 def test_points_files_round_trip_and_bad_ones_are_refused(tmp_path: Path) -> None:

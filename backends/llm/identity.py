@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import math
 import pickle
 import sys
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from palm_theory.errors import InputError
-from palm_theory.storage import canonical_json, sha256
+from palm_theory.storage import array_digest, canonical_json, folder_digests, sha256
 
 OWN_PACKAGES = ("backends", "palm_theory")
 DEPTH = 100
@@ -44,8 +43,18 @@ def identity(value: Any) -> Any:
 
 def folder_identity(folder: Path) -> str:
     """A digest of the names and contents of all files below a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return sha256(canonical_json([[p.relative_to(folder).as_posix(), _file_digest(p)] for p in files]).encode())
+    return _digest_of(folder, tuple(_state(path) for path in sorted(folder.rglob("*")) if path.is_file()))
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _digest_of(folder: Path, state: tuple[tuple[str, int, int], ...]) -> str:
+    """Files of equal size and time of change are not read again: a model has gigabytes."""
+    return sha256(canonical_json(folder_digests(folder)).encode())
 
 
 class _Walk:
@@ -76,8 +85,11 @@ class _Walk:
         if isinstance(value, (bytes, complex, PurePath)):
             return {type(value).__name__: repr(value)}
         if isinstance(value, (np.ndarray, np.generic)):
-            content = value.tolist() if value.dtype.hasobject else sha256(value.tobytes())
-            return {"array": [str(value.dtype), list(value.shape), self.identity(content, inner)]}
+            return {
+                "array": self.identity(value.tolist(), inner)
+                if value.dtype.hasobject
+                else array_digest(np.asarray(value))
+            }
         if type(value).__module__.split(".")[0] == "torch" and hasattr(value, "untyped_storage"):
             return {"tensor": [str(value.dtype), list(value.shape), _tensor_digest(value)]}
         if isinstance(value, (list, tuple)):
@@ -128,7 +140,7 @@ class _Walk:
         kind = type(value)
         own = getattr(value, "identity", None)
         if callable(own):
-            return {"class": _path(kind), "identity": own()}
+            return {"class": _path(kind), "identity": self.identity(own(), depth)}
         if dataclasses.is_dataclass(kind):
             attributes = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         elif hasattr(value, "__dict__"):
@@ -170,7 +182,7 @@ def _source(value: Any) -> str | None:
     path = Path(file).resolve()
     if any(path.is_relative_to(folder) for folder in _installed()):
         return "installed"
-    return _file_digest(path) if path.is_file() else None
+    return sha256(path.read_bytes()) if path.is_file() else None
 
 
 @lru_cache(maxsize=1)
@@ -179,17 +191,15 @@ def _installed() -> tuple[Path, ...]:
 
 
 def _code(code: CodeType) -> str:
-    constants = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    constants = [_constant(constant) for constant in code.co_consts]
     return sha256(repr((code.co_code, constants, code.co_names, code.co_varnames)).encode())
 
 
-def _file_digest(path: Path) -> str:
-    status = path.stat()
-    return _content_digest(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _content_digest(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file of this size and time of change: gigabytes of a model are read once a process."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _constant(constant: Any) -> str:
+    if isinstance(constant, CodeType):
+        return _code(constant)
+    if isinstance(constant, (tuple, frozenset)):
+        parts = [_constant(part) for part in constant]
+        # A set's order changes from process to process.
+        return repr(parts if isinstance(constant, tuple) else sorted(parts))
+    return repr(constant)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from backends.llm.policies import Adapter
 from backends.llm.policies.store import policy_digest
 from backends.llm.rewards import Reward, resolve_reward, reward_parameters
 from backends.llm.settings import Chat
-from palm_theory.errors import InputError
+from palm_theory.errors import ArtifactError, InputError
 
 
 def scaled(prompts: Sequence[str], completions: Sequence[str], k: float = 1.0) -> list[float]:
@@ -98,6 +101,25 @@ def test_lambdas_on_one_line_are_told_apart():
     assert identity(first) != identity(second)
 
 
+def test_the_identity_is_the_same_in_another_process():
+    """A set in the code, as in ``x in {"a", "b"}``, is in another order wherever strings hash otherwise."""
+    script = (
+        "import json; from backends.llm.identity import identity; "
+        "print(json.dumps(identity(lambda p, c: [x in {'a', 'bc', 'def', 'g'} for x in c])))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
+
+
 def test_tensors_are_told_apart_by_their_content():
     torch = pytest.importorskip("torch")
     layer = torch.nn.Linear(2, 2)
@@ -173,7 +195,11 @@ def test_adapters_with_equal_weights_and_other_settings_differ(tmp_path: Path):
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "adapter_model.safetensors").write_bytes(b"weights")
-        (folder / "adapter_config.json").write_text(json.dumps({"lora_alpha": alpha, "target_modules": modules}))
+        (folder / "adapter_config.json").write_text(
+            json.dumps({"base_model_name_or_path": Chat().model, "lora_alpha": alpha, "target_modules": modules})
+        )
         digests.append(policy_digest(Adapter(Chat(), str(folder), "one")))
     assert digests[0] != digests[1]
     assert digests[0] == digests[2]
+    with pytest.raises(ArtifactError, match="has no adapter_config"):
+        policy_digest(Adapter(Chat(), str(tmp_path / "nowhere"), "one"))

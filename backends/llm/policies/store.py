@@ -65,7 +65,10 @@ def load_policy(folder: Path, model: str | None = None, rewards: tuple[Reward, .
 
 
 def policy_digest(policy: LLMPolicy) -> str:
-    """SHA-256 of everything that decides what a policy says, adapter weights included."""
+    """SHA-256 of everything that decides what a policy says, adapter weights included.
+
+    Raises ArtifactError where an adapter's folder is missing, corrupt, or of another base model.
+    """
     chat = policy.chat
     record: dict[str, Any] = {
         "kind": type(policy).__name__,
@@ -73,17 +76,18 @@ def policy_digest(policy: LLMPolicy) -> str:
         "model": model_identity(chat.model),
     }
     if isinstance(policy, Adapter):
-        record["adapter"] = _adapter_digest(policy.folder)
+        record["adapter"] = _adapter_digest(policy.folder, chat.model)
     elif isinstance(policy, DecodingMixture):
-        record["experts"] = [_adapter_digest(folder) for folder in policy.folders]
+        record["experts"] = [_adapter_digest(folder, chat.model) for folder in policy.folders]
         record["coefficients"] = list(policy.coefficients)
     elif isinstance(policy, GibbsResampling):
         record |= _gibbs_record(policy)
     return sha256(canonical_json(record).encode())
 
 
-def _adapter_digest(folder: str) -> list[Any]:
+def _adapter_digest(folder: str, model: str) -> list[Any]:
     """The weights, and the settings that say how they are applied: lists in them have no order."""
+    check_adapter(folder, model)
     path = Path(folder)
     settings = json.loads((path / CONFIG_FILE).read_text())
     applied = {
@@ -91,7 +95,7 @@ def _adapter_digest(folder: str) -> list[Any]:
         for key, value in settings.items()
         if key not in ("base_model_name_or_path", "peft_version")
     }
-    return [folder_digests(path).get(WEIGHTS_FILE, ""), applied]
+    return [folder_digests(path)[WEIGHTS_FILE], applied]
 
 
 def _gibbs_record(policy: GibbsResampling) -> dict[str, Any]:

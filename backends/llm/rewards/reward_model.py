@@ -6,11 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from backends.llm.identity import folder_identity
-from backends.llm.models import device
+from backends.llm.models import device, model_identity
 from backends.llm.rewards.base import Reward
 from palm_theory.errors import InputError
 
@@ -53,7 +51,7 @@ class RewardModel:
 
     def identity(self) -> dict[str, Any]:
         """The settings, and the content of the model where it is a folder."""
-        return {**asdict(self), "content": folder_identity(Path(self.model)) if Path(self.model).is_dir() else None}
+        return {**asdict(self), "content": model_identity(self.model)}
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
         import torch
