@@ -12,7 +12,7 @@ from scipy import sparse
 
 from backends.bandit import default_objectives
 from backends.conic_bound import dual_lower_bound
-from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides
+from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
 from palm_theory.backend import Solution, Status
 from palm_theory.bounds import OracleError, positive
 from palm_theory.declared import Declarations, DeclaredBackend
@@ -375,7 +375,11 @@ def _simplex(data: Mapping[str, Any], start: Any) -> tuple[dict[str, Any], str, 
     solution = solver.getSolution()
     point = np.array(solution.col_value)
     if state == highspy.HighsModelStatus.kOptimal:
-        _check_rows(point, matrix, lower, upper)
+        if violated_rows(point, matrix, lower, upper, FEASIBILITY).any():
+            raise BackendError(
+                "HiGHS returned a point that violates a constraint: rescale the problem, its coefficients span too "
+                "many orders of magnitude"
+            )
         # The multipliers of the rows as they were given.
         solution.row_dual = np.ldexp(np.array(solution.row_dual), exponents).tolist()
     raw = {
@@ -388,15 +392,3 @@ def _simplex(data: Mapping[str, Any], start: Any) -> tuple[dict[str, Any], str, 
     inequality = np.arange(len(multipliers)) >= dims.zero
     multipliers = np.where(inequality, np.maximum(multipliers, 0.0), multipliers)
     return raw, HIGHS_STATUS.get(state, state.name), point, multipliers, solver.getBasis()
-
-
-def _check_rows(point: Array, matrix: Any, lower: Array, upper: Array) -> None:
-    if matrix.shape[0] == 0:
-        return
-    activity = matrix @ point
-    allowed = FEASIBILITY * (1 + abs(matrix).multiply(np.abs(point)).max(axis=1).toarray().ravel())
-    if np.any((activity > upper + allowed) | (activity < lower - allowed)):
-        raise BackendError(
-            "HiGHS returned a point that violates a constraint: rescale the problem, its coefficients span too many "
-            "orders of magnitude"
-        )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backends.program import LinearProgram
-from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides
+from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
 from backends.vertex import refined_vertex
 from palm_theory.backend import Solution
 from palm_theory.bounds import OracleError
@@ -291,12 +291,9 @@ def _scaled(program: LinearProgram) -> LinearProgram:
 
 def _violation(point: Array, matrix: Any, columns: tuple[Array, Array], rows: tuple[Array, Array]) -> str | None:
     """In words, a row or bound that a point (n,) leaves by more than FEASIBILITY, or None."""
-    activity = matrix @ point
-    if len(activity):
-        allowed = FEASIBILITY * (1 + abs(matrix).multiply(np.abs(point)).max(axis=1).toarray().ravel())
-        off = (activity > rows[1] + allowed) | (activity < rows[0] - allowed)
-        if off.any():
-            return f"row {int(off.argmax()) + 1}"
+    off = violated_rows(point, matrix, *rows, FEASIBILITY)
+    if off.any():
+        return f"row {int(off.argmax()) + 1}"
     allowed = FEASIBILITY * (1 + np.abs(point))
     off = (point > columns[1] + allowed) | (point < columns[0] - allowed)
     return f"a bound of variable {int(off.argmax()) + 1}" if off.any() else None

@@ -1,4 +1,4 @@
-"""Rows of a linear program scaled up by powers of two: a solver's absolute tolerances then mean what they say."""
+"""Rows of a linear program, scaled up by powers of two, so that absolute tolerances mean what they say, and checked."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ def scaled_rows(matrix: Any, exponents: np.ndarray) -> Any:
     scaled = matrix.copy()
     scaled.data = np.ldexp(matrix.data, np.repeat(exponents, np.diff(matrix.indptr)))
     return scaled
+
+
+def violated_rows(point: Array, matrix: Any, lower: Array, upper: Array, tolerance: float) -> np.ndarray:
+    """Which of the rows lower ≤ A·x ≤ upper, A a csr_matrix (m, n), a point x (n,) leaves by more than
+    ``tolerance``·(1 + the row's largest term), a mask (m,)."""
+    if matrix.shape[0] == 0:
+        return np.zeros(0, dtype=bool)
+    activity = matrix @ point
+    allowed = tolerance * (1 + abs(matrix).multiply(np.abs(point)).max(axis=1).toarray().ravel())
+    return (activity > upper + allowed) | (activity < lower - allowed)
 
 
 def scaled_sides(sides: Array, exponents: np.ndarray) -> Array:

@@ -60,7 +60,7 @@ def _chosen_strategy(
         "number": number,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    for name in given.keys() - TAKEN[strategy].keys():
+    for name in sorted(given.keys() - TAKEN[strategy].keys()):
         flags = ", ".join(f"--{taken.replace('_', '-')}" for taken in TAKEN[strategy])
         raise InputError(f"--{name.replace('_', '-')} is not for --strategy {strategy}, which takes {flags}")
     parameters = TAKEN[strategy] | given

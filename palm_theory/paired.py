@@ -13,7 +13,7 @@ whose largest value over the simplex is a linear program in (w, t). One set of l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,8 @@ def certify_paired(
     """``audit_paired`` of a portfolio's policies against every policy ``solved``, its members among them as the same
     objects, and the backend's own reference. Without ``solved`` only the members are known, and the reference says so.
 
-    ``backend`` declares PAIRED_VALUES. Raises BackendError where its values are not as that power promises.
+    ``backend`` declares PAIRED_VALUES. R_max stands for the range of a unit's values: where a difference shows no
+    spread, f is taken not to vary either. Raises BackendError where its values are not as that power promises.
     """
     ours = [_of(backend, policy) for policy in portfolio]
     named = backend.paired_reference()
@@ -146,29 +147,26 @@ class _Limits:
     def __init__(self, units: int, failure: float, value_range: float | None) -> None:
         self._width = float(student.ppf(1 - failure, units - 1)) / math.sqrt(units)
         self._unseen = -math.expm1(math.log(failure) / units)
-        self._range = value_range
+        self._range = math.inf if value_range is None else value_range
 
     def above(self, differences: Array) -> Array:
         """Upper limits of the means of differences (N, d)."""
         means = differences.mean(axis=0)
-        return means + self._halfwidth(differences, lambda room: np.maximum(room - means, 0.0))
+        return means + self._halfwidth(differences, np.maximum(self._range - means, 0.0))
 
     def below(self, values: Array) -> Array:
         """Lower limits of the means of values (N, d)."""
-        return values.mean(axis=0) - self._halfwidth(values, lambda room: np.full(values.shape[1], room))
+        return values.mean(axis=0) - self._halfwidth(values, np.full(values.shape[1], self._range))
 
-    def _halfwidth(self, values: Array, room: Callable[[float], Array]) -> Array:
-        """t·s/√N; where all N are the same, what may be unseen times the ``room`` it has in the range."""
+    def _halfwidth(self, values: Array, room: Array) -> Array:
+        """t·s/√N; where all N are the same, what may be unseen times the ``room`` (d,) that the range leaves it."""
         constant = np.ptp(values, axis=0) == 0
-        spread = self._width * values.std(axis=0, ddof=1)
-        if not constant.any():
-            return spread
-        if self._range is None:
+        if constant.any() and self._range == math.inf:
             raise CertificateError(
                 f"two policies differ by the same number on all {len(values)} units, or one has the same value on all: "
                 "that shows no spread to make an interval of; give value_range, or more units"
             )
-        return np.where(constant, self._unseen * room(self._range), spread)
+        return np.where(constant, self._unseen * room, self._width * values.std(axis=0, ddof=1))
 
 
 def _worst(payoffs: Array) -> tuple[float, Array | None]:

@@ -224,7 +224,6 @@ class Portfolio:
             self._check_problem(backend)
             if Power.PAIRED_VALUES in backend.powers and not options:
                 policies = [member.policy for member in self.members]
-                # Which other policies were solved on the way is not known here.
                 return certify_paired(backend, policies)
         return audit(self, backend, **options)
 
