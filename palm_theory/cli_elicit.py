@@ -14,6 +14,7 @@ from rich.table import Table
 
 from palm_theory.backend import backend_class
 from palm_theory.candidates import read_candidates, write_candidates
+from palm_theory.cli_llm import is_of_llm
 from palm_theory.cli_output import Json, print_json, print_table
 from palm_theory.elicitation import Candidate, Choice, Elicitation
 from palm_theory.errors import InputError
@@ -141,7 +142,7 @@ def _candidates(
     """The answers to show: from the file, generated (and kept in the file), or None for the policies' rewards."""
     if answers is not None and answers.exists():
         return read_candidates(answers, portfolio)
-    is_llm = str(portfolio.problem.get("backend", "")).startswith("backends.llm.")
+    is_llm = is_of_llm(portfolio)
     if not is_llm and (answers is not None or prompts):
         raise InputError(f"{answers} does not exist" if answers is not None else "only language models answer prompts")
     if not is_llm or vectors:

@@ -26,14 +26,13 @@ from palm_theory.cli_build import (
     Samples,
     StderrColumns,
 )
+from palm_theory.cli_llm import is_of_llm
 from palm_theory.cli_portfolio import candidate_table
 from palm_theory.errors import InputError
 from palm_theory.explorer import example, write_page
 from palm_theory.intervals import widest
 from palm_theory.portfolio import Portfolio
 from palm_theory.value import Value
-
-LLM_MODULE = "backends.llm."
 
 
 def explore_command(
@@ -115,7 +114,7 @@ def explore_command(
 
 def _answers(portfolio: Portfolio, runs: Path) -> Mapping[str, Any] | None:
     """Recorded answers of language models, where they are found."""
-    if not str(portfolio.problem.get("backend", "")).startswith(LLM_MODULE):
+    if not is_of_llm(portfolio):
         return None
     make: Any = backend_class("llm")
     return make.recorded_answers(portfolio, runs)

@@ -16,8 +16,17 @@ from palm_theory.backend import backend_class
 from palm_theory.errors import InputError
 from palm_theory.executors.options import ray_executor, slurm_executor
 from palm_theory.planned import Planned
+from palm_theory.portfolio import Portfolio
 from palm_theory.simplex import parse_weights
 from palm_theory.strategies import RandomWeights, Strategy, UniformGrid
+
+LLM_MODULE = "backends.llm."
+
+
+def is_of_llm(portfolio: Portfolio) -> bool:
+    """Whether the portfolio's policies are language models."""
+    return str(portfolio.problem.get("backend", "")).startswith(LLM_MODULE)
+
 
 Saved = Annotated[Path, typer.Argument(help="A portfolio's folder.")]
 

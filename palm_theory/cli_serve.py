@@ -12,6 +12,7 @@ import typer
 
 from palm_theory.backend import backend_class
 from palm_theory.candidates import read_candidates
+from palm_theory.cli_llm import is_of_llm
 from palm_theory.elicitation import Elicitation
 from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio
@@ -102,6 +103,8 @@ def serve_command(
         shutdown_seconds=shutdown_seconds,
     )
     keys = _keys(api_key_file)
+    if answers is not None and profiles is None:
+        raise InputError("--answers needs --profiles")
     answerer: Any
     if upstream is None:
         if upstream_name or upstream_labels:
@@ -122,8 +125,6 @@ def serve_command(
     if not keys and not _is_loopback(host):
         logging.getLogger(__name__).warning("anyone who reaches this address may use it: no API key is set")
     raise_file_limit()
-    if answers is not None and store is None:
-        raise InputError("--answers needs --profiles")
     shown = None if answers is None else read_candidates(answers, loaded)
     extend = None if store is None else lambda app: add_elicitation(app, Elicitation.of(loaded, shown), store, limits)
     server = Server(make_app(router, keys, extend), host, port)
@@ -147,11 +148,10 @@ def _in_process(portfolio: Path, rows: int, queue: int, limits: Any) -> tuple[Po
     from palm_theory.serving.local import Local
 
     llm: Any = backend_class("llm")
-    made_by = str(Portfolio.load(portfolio).problem.get("backend", ""))
-    if not made_by.startswith("backends.llm."):
+    if not is_of_llm(Portfolio.load(portfolio)):
         raise InputError(
-            f"only language models answer in this process, and {portfolio} is of {made_by or 'an unknown backend'}; "
-            "give --upstream URL to route to a server that answers"
+            f"only language models answer in this process, and {portfolio} is none of theirs; give --upstream URL to "
+            "route to a server that answers"
         )
     typer.echo(f"opening {portfolio} ...", err=True)
     loaded = llm.open_portfolio(portfolio)

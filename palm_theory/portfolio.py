@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -26,7 +26,7 @@ from palm_theory.artifact import (
     stage,
     write_artifact,
 )
-from palm_theory.audit import DEFAULT_CONFIDENCE, OptimalValueOracle, among, audit, confidence_limits
+from palm_theory.audit import DEFAULT_CONFIDENCE, audit
 from palm_theory.backend import (
     PolicyBackend,
     Power,
@@ -39,10 +39,11 @@ from palm_theory.backend import (
 )
 from palm_theory.certificate import Certificate, Kind
 from palm_theory.envelope import corner_weights, lower_envelope, scalarize
-from palm_theory.errors import ArtifactError, CertificateError, InputError
+from palm_theory.errors import ArtifactError, InputError
 from palm_theory.mixture import Mixture, best_mixture
 from palm_theory.normalizer import Normalizer
 from palm_theory.paired import certify_paired
+from palm_theory.pruning import judged
 from palm_theory.sandwich import Target
 from palm_theory.selection import Method, Selection, requirement, smallest_subset
 from palm_theory.simplex import Array, named_weights, validate_weights
@@ -298,33 +299,12 @@ class Portfolio:
             self._check_problem(backend)
         if epsilon is None:
             epsilon, delta = self._own_target(backend)
-        values, optimum = self._judged(backend)
+        values, optimum = judged(self.policy_values, backend, self._confidence, self.evaluation_max)
         selection = smallest_subset(
             values, requirement(Target(epsilon, delta), optimum), method=method, time_limit=time_limit
         )
         pruned = self.subset([int(k) for k in selection.members])
         return pruned.with_certificate(self._audit_of(pruned, backend, delta)), selection
-
-    def _judged(self, backend: PolicyBackend | None) -> tuple[Array, Callable[[Array], Array]]:
-        """What an audit compares: vertex values of the members, (K, d), and weights (n, d) ↦ J* (n,)."""
-        if not any(value.is_estimate for value in self.policy_values):
-            values = self.vertex_values
-            if backend is None:
-                return values, lambda weights: lower_envelope(values, weights).best
-            return values, lambda weights: np.array([_optimum(backend, row) for row in weights])
-        everyone: Sequence[Value] = self.policy_values
-        single = self.evaluation_max
-        if backend is not None:
-            if Power.ALL_VALUES not in backend.powers:
-                raise InputError(
-                    f"{type(backend).__name__} does not list all its values; prune against the portfolio itself"
-                )
-            everyone, single = backend.all_values(), backend.evaluation_max
-        members = among(self.policy_values, everyone)
-        limits = confidence_limits(members, everyone, self._confidence, single)
-        if not np.all(np.isfinite(limits.upper)):
-            raise InputError("a value that was measured only once has no interval: nothing can be pruned")
-        return limits.lower, lambda weights: lower_envelope(limits.upper, weights).best
 
     def _audit_of(self, part: Portfolio, backend: PolicyBackend | None, delta: float = 0.0) -> Certificate:
         """The certificate of some of the policies, against the backend or else against all of this portfolio's."""
@@ -506,12 +486,3 @@ def _load_policy(folder: Path, backend: PolicyBackend | None) -> Any:
     except ArtifactError:
         # Its files are intact, so it is in a backend's own format.
         return folder
-
-
-def _optimum(backend: PolicyBackend, weights: Array) -> float:
-    _, upper = OptimalValueOracle(backend)(weights)
-    if upper == math.inf:
-        raise CertificateError(
-            f"{type(backend).__name__} gives no upper bound on J*; prune against the portfolio itself"
-        )
-    return upper
