@@ -11,17 +11,17 @@ import numpy as np
 from scipy import sparse
 
 from backends.bandit import default_objectives
-from backends.conic_bound import dual_lower_bound
-from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
-from palm_theory.backend import Solution, Status
+from backends.programs.conic_bound import dual_lower_bound
+from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
 from palm_theory.bounds import OracleError, positive
-from palm_theory.declared import Declarations, DeclaredBackend
+from palm_theory.contract.backend import Solution, Status
+from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
+from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
-from palm_theory.normalizer import IDENTITY, Normalizer
-from palm_theory.quiet_highs import QuietHighs
-from palm_theory.simplex import Array
-from palm_theory.storage import array_digest
-from palm_theory.value import Value
+from palm_theory.files import array_digest
+from palm_theory.geometry.quiet_highs import QuietHighs
+from palm_theory.geometry.simplex import Array
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -49,7 +49,7 @@ EXPLANATIONS = {
 }
 
 
-class ConvexBackend(DeclaredBackend):
+class ConvexBackend(DeclaredBackend, kind="backends.convex.ConvexBackend"):
     """maximise ⟨w, R(x)⟩ − f(x) over the points x that satisfy ``constraints``.
 
     Parameters

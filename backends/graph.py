@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backends.bandit import default_objectives
-from palm_theory.backend import RANGE_TOLERANCE, Power, Solution
 from palm_theory.bounds import EXACT
-from palm_theory.declared import Declarations, DeclaredBackend
+from palm_theory.contract.backend import Power, Solution
+from palm_theory.contract.calls import RANGE_TOLERANCE
+from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
+from palm_theory.contract.value import Value, frozen_array
 from palm_theory.errors import InputError
-from palm_theory.normalizer import IDENTITY, Normalizer
-from palm_theory.simplex import Array
-from palm_theory.storage import array_digest, canonical_json, sha256
-from palm_theory.value import Value, frozen_array
+from palm_theory.files import array_digest, canonical_json, sha256
+from palm_theory.geometry.simplex import Array
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -30,7 +31,7 @@ MATCHING_BITS = 40
 """Edge scores are rounded to this many bits of the largest for matchings: on integers networkx proves its optimum."""
 
 
-class GraphBackend(DeclaredBackend):
+class GraphBackend(DeclaredBackend, kind="backends.graph.GraphBackend"):
     """maximise Σ_{e∈S} ⟨w, r(e)⟩ over the sets S of edges that a task allows.
 
     Parameters
@@ -123,8 +124,8 @@ class GraphBackend(DeclaredBackend):
 
     @classmethod
     def from_file(cls, path: str | Path) -> GraphBackend:
-        """The assignment problem of a file; see ``backends.files.read_assignment`` for the formats."""
-        from backends.files import read_assignment
+        """The assignment problem of a file; see ``backends.programs.files.read_assignment`` for the formats."""
+        from backends.programs.files import read_assignment
 
         return cls.assignment(read_assignment(path))
 

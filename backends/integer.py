@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backends.bandit import default_objectives
-from backends.program import LinearProgram
-from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_sides
-from palm_theory.backend import Solution, Status
+from backends.programs.program import LinearProgram
+from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_sides
 from palm_theory.bounds import EXACT
-from palm_theory.declared import Declarations, DeclaredBackend
+from palm_theory.contract.backend import Solution, Status
+from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
+from palm_theory.contract.value import Value, frozen_array
 from palm_theory.errors import BackendError, InputError
-from palm_theory.normalizer import IDENTITY, Normalizer
-from palm_theory.quiet_highs import QuietHighs
-from palm_theory.simplex import Array, as_float_array
-from palm_theory.storage import array_digest
-from palm_theory.value import Value, frozen_array
+from palm_theory.files import array_digest
+from palm_theory.geometry.quiet_highs import QuietHighs
+from palm_theory.geometry.simplex import Array, as_float_array
 
 OBJECTIVE_SIZE = 1e5
 """Objectives are scaled so that their largest coefficient is this: HiGHS prunes nodes within an absolute 1e-6."""
@@ -39,7 +39,7 @@ STOPPED = (
 )
 
 
-class IntegerBackend(DeclaredBackend):
+class IntegerBackend(DeclaredBackend, kind="backends.integer.IntegerBackend"):
     """maximise ⟨w, C·x⟩ over integer vectors x with A·x ≤ b, E·x = e, lower ≤ x ≤ upper.
 
     Parameters
@@ -146,8 +146,8 @@ class IntegerBackend(DeclaredBackend):
 
     @classmethod
     def from_file(cls, path: str | Path, form: str | None = None, *, max_nodes: int | None = None) -> IntegerBackend:
-        """The program of a file; see ``backends.files.read_program`` for the formats."""
-        from backends.files import read_program
+        """The program of a file; see ``backends.programs.files.read_program`` for the formats."""
+        from backends.programs.files import read_program
 
         return cls.from_program(read_program(path, form), max_nodes=max_nodes)
 

@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 
 from backends.integer import IntegerBackend
 from palm_theory.errors import InputError
-from palm_theory.simplex import Array, as_float_array
+from palm_theory.geometry.simplex import Array, as_float_array
 
 TABLE_LIMIT = 50_000_000
 """The most cells (items × capacity) of a dynamic program; larger knapsacks go to HiGHS."""
 
 
-class KnapsackBackend(IntegerBackend):
+class KnapsackBackend(IntegerBackend, kind="backends.knapsack.KnapsackBackend"):
     """maximise Σ_j x_j·⟨w, v_j⟩ over x ∈ {0, 1}^n with Σ_j a_kj·x_j ≤ c_k for every resource k.
 
     Parameters
@@ -55,8 +55,8 @@ class KnapsackBackend(IntegerBackend):
 
     @classmethod
     def from_file(cls, path: str | Path, form: str | None = None, *, max_nodes: int | None = None) -> KnapsackBackend:
-        """The knapsack of a file; see ``backends.files.read_knapsack`` for the formats."""
-        from backends.files import read_knapsack
+        """The knapsack of a file; see ``backends.programs.files.read_knapsack`` for the formats."""
+        from backends.programs.files import read_knapsack
 
         data = read_knapsack(path, form)
         return cls(data.values, data.weights, data.capacities, max_nodes=max_nodes)

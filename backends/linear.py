@@ -11,20 +11,20 @@ import highspy
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends.program import LinearProgram
-from backends.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
-from backends.vertex import refined_vertex
-from palm_theory.backend import Solution
+from backends.programs.program import LinearProgram
+from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
+from backends.programs.vertex import refined_vertex
 from palm_theory.bounds import OracleError
-from palm_theory.declared import Declarations, DeclaredBackend
-from palm_theory.envelope import corner_weights
+from palm_theory.certify.sandwich import weight_keys
+from palm_theory.contract.backend import Solution
+from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
+from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
-from palm_theory.normalizer import IDENTITY, Normalizer
-from palm_theory.quiet_highs import QuietHighs
-from palm_theory.sandwich import weight_keys
-from palm_theory.simplex import Array
-from palm_theory.storage import array_digest
-from palm_theory.value import Value
+from palm_theory.files import array_digest
+from palm_theory.geometry.envelope import corner_weights
+from palm_theory.geometry.quiet_highs import QuietHighs
+from palm_theory.geometry.simplex import Array
 
 TOLERANCE = 1e-9
 """Every solve is proven, by its dual solution, to lie within this multiple of R_max of J*; else it is an error."""
@@ -50,7 +50,7 @@ class _Unbounded(Exception):
     """The program has no finite optimum, or none at all."""
 
 
-class LinearBackend(DeclaredBackend):
+class LinearBackend(DeclaredBackend, kind="backends.linear.LinearBackend"):
     """Optimise d linear objectives, each maximised or minimised, over row_lower ≤ A·x ≤ row_upper, lower ≤ x ≤ upper.
 
     Parameters
@@ -103,8 +103,8 @@ class LinearBackend(DeclaredBackend):
 
     @classmethod
     def from_file(cls, path: str | Path, form: str | None = None) -> LinearBackend:
-        """The program of a file; see ``backends.files.read_program`` for the formats."""
-        from backends.files import read_program
+        """The program of a file; see ``backends.programs.files.read_program`` for the formats."""
+        from backends.programs.files import read_program
 
         return cls(read_program(path, form))
 

@@ -19,13 +19,13 @@ from backends.bandit import (
     log_probabilities,
     tilt,
 )
-from palm_theory.backend import Power, Solution, Status
 from palm_theory.bounds import EXACT, OracleError, non_negative
-from palm_theory.declared import Declarations, DeclaredBackend
+from palm_theory.contract.backend import Power, Solution, Status
+from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
-from palm_theory.simplex import Array
-from palm_theory.storage import array_digest
-from palm_theory.value import Value
+from palm_theory.files import array_digest
+from palm_theory.geometry.simplex import Array
 
 Method = Literal["policy-iteration", "value-iteration", "linear-program"]
 METHODS: tuple[Method, ...] = ("policy-iteration", "value-iteration", "linear-program")
@@ -39,7 +39,7 @@ PLAIN_GAIN, SOFT_GAIN = 1e-13, 1e-9
 """Gains of one step, relative to R_max, at which policy iteration may stop: its loss is at most Σγ^t times that."""
 
 
-class MDPBackend(DeclaredBackend):
+class MDPBackend(DeclaredBackend, kind="backends.mdp.MDPBackend"):
     """maximise E_π[Σ_t γ^t (⟨w, r(s_t,a_t)⟩ − β·KL(π(·|s_t)‖π_ref(·|s_t)))], t from 0, s_0 ∼ initial, over all π.
 
     Either discounted (γ < 1, no horizon; stationary policies) or finite horizon (t = 0..T−1, γ ≤ 1; one decision rule

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palm_theory.backend import Power, Solution
 from palm_theory.bounds import EXACT
-from palm_theory.declared import Declarations, DeclaredBackend
-from palm_theory.envelope import lower_envelope
+from palm_theory.contract.backend import Power, Solution
+from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
+from palm_theory.contract.value import Value, frozen_array
 from palm_theory.errors import InputError
-from palm_theory.normalizer import IDENTITY, Normalizer
-from palm_theory.simplex import Array
-from palm_theory.storage import array_digest, canonical_json, sha256
-from palm_theory.value import Value, frozen_array
+from palm_theory.files import array_digest, canonical_json, sha256
+from palm_theory.geometry.envelope import lower_envelope
+from palm_theory.geometry.simplex import Array
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,7 +28,7 @@ Normalization = Literal["shift", "minmax", "none"]
 NORMALIZATIONS: tuple[Normalization, ...] = ("shift", "minmax", "none")
 
 
-class TableBackend(DeclaredBackend):
+class TableBackend(DeclaredBackend, kind="backends.table.TableBackend"):
     """maximise ⟨w, R_k⟩ − f_k over the N rows of a table.
 
     Parameters

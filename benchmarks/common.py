@@ -14,10 +14,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from palm_theory.backend import PolicyBackend, Power, Solution
 from palm_theory.bounds import OracleError
-from palm_theory.simplex import Array
-from palm_theory.value import Value
+from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.value import Value
+from palm_theory.geometry.simplex import Array
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

@@ -23,10 +23,10 @@ from rich.table import Table
 from backends.bandit import BanditBackend
 from backends.table import TableBackend
 from palm_theory import Adaptive, Certificate, Kind, Portfolio, Value, build_portfolio
-from palm_theory.backend import solve
-from palm_theory.sandwich import Target
-from palm_theory.selection import requirement, smallest_subset
-from palm_theory.simplex import Array, sample_dirichlet, simplex_lattice
+from palm_theory.certify.sandwich import Target
+from palm_theory.certify.selection import requirement, smallest_subset
+from palm_theory.contract.calls import solve
+from palm_theory.geometry.simplex import Array, sample_dirichlet, simplex_lattice
 
 T = TypeVar("T")
 HERE = Path(__file__).parent

@@ -17,8 +17,8 @@ from backends.bandit import BanditBackend
 from backends.mdp import MDPBackend
 from benchmarks.common import CountingBackend, show, store
 from palm_theory import Adaptive, build_portfolio
-from palm_theory.backend import PolicyBackend
-from palm_theory.simplex import Array
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.geometry.simplex import Array
 
 
 @dataclass(frozen=True)

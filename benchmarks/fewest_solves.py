@@ -17,9 +17,9 @@ from benchmarks.common import CountingBackend, show
 from benchmarks.instances import INSTANCES
 from benchmarks.targets import epsilon_of
 from palm_theory import Adaptive, build_portfolio
-from palm_theory.backend import PolicyBackend
-from palm_theory.envelope import corner_weights, lower_envelope, rounding_at, scalarize
-from palm_theory.simplex import Array
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.geometry.envelope import corner_weights, lower_envelope, rounding_at, scalarize
+from palm_theory.geometry.simplex import Array
 
 MOST_CORNERS = 100
 """Bound 3 compares all pairs of corners, so it is computed up to so many corners."""

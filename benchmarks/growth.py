@@ -26,7 +26,7 @@ from benchmarks.common import RESULTS, CountingBackend, Stopwatch, show, store
 from palm_theory import Adaptive, build_portfolio
 from palm_theory.covers import hybrid_size
 from palm_theory.design import theorem2_resolution
-from palm_theory.simplex import lattice_size
+from palm_theory.geometry.simplex import lattice_size
 
 BETA = 0.5
 BUDGET = 1500

@@ -12,7 +12,7 @@ from backends.convex import ConvexBackend
 from backends.gym import GymBackend
 from backends.knapsack import KnapsackBackend
 from backends.mdp import MDPBackend
-from palm_theory.backend import PolicyBackend
+from palm_theory.contract.backend import PolicyBackend
 
 
 @dataclass(frozen=True)

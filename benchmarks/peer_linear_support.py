@@ -21,7 +21,7 @@ import numpy as np
 
 from backends.gym import GymBackend
 from benchmarks.instances import INSTANCES
-from palm_theory.backend import PolicyBackend
+from palm_theory.contract.backend import PolicyBackend
 
 
 class OutOfTime(Exception):

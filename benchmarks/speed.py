@@ -21,11 +21,11 @@ from benchmarks.common import RESULTS, Stopwatch, show, store
 from benchmarks.instances import INSTANCES
 from benchmarks.peer import run_peer
 from palm_theory import Adaptive, audit, build_portfolio
-from palm_theory.backend import PolicyBackend
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.contract.value import Value
 from palm_theory.covers import hybrid_cover
-from palm_theory.envelope import lower_envelope
-from palm_theory.simplex import sample_dirichlet
-from palm_theory.value import Value
+from palm_theory.geometry.envelope import lower_envelope
+from palm_theory.geometry.simplex import sample_dirichlet
 
 RUNS = 5
 CERTIFIED = ("fruit-tree-5", "fruit-tree-6", "3kp20", "3kp40", "lp-3", "random-mdp-2", "resource-gathering")

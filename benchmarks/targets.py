@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.instances import INSTANCES
 from palm_theory.build import build_portfolio
-from palm_theory.envelope import corner_weights, lower_envelope
-from palm_theory.strategies import Adaptive
+from palm_theory.geometry.envelope import corner_weights, lower_envelope
+from palm_theory.strategies.adaptive import Adaptive
 
 STORE = Path(__file__).resolve().parent / "results" / "peer_epsilon.json"
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from backends.gym import GymBackend
-from backends.gym_training import Training
+from backends.gym.training import Training
 from benchmarks.common import Stopwatch, show, store
 from palm_theory import RandomWeights, Value, audit, build_portfolio
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def _():
     from backends.bandit import BanditBackend
     from palm_theory import bounds
     from palm_theory.covers import hybrid_cover
-    from palm_theory.hybrid import HybridGrid
+    from palm_theory.geometry.hybrid import HybridGrid
 
     return BLACK, BLUE, BanditBackend, GREEN, HybridGrid, ORANGE, bounds, hybrid_cover, mo, np, plane, plt, triangle
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
 from palm_theory.errors import InputError
-from palm_theory.hybrid import HybridGrid
-from palm_theory.simplex import lattice_radius, lattice_size, validate_dimension
+from palm_theory.geometry.hybrid import HybridGrid
+from palm_theory.geometry.simplex import lattice_radius, lattice_size, validate_dimension
 
 TheoremName = Literal["1", "1'", "2"]
 

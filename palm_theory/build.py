@@ -10,27 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from palm_theory.artifact import PORTFOLIO_FILE, read_artifact, refuse_foreign_folder
-from palm_theory.audit import OptimalValueOracle, audit, certify, values_of
-from palm_theory.backend import (
-    PolicyBackend,
-    Power,
-    Solution,
-    problem_fingerprint,
-    resolve_backend,
-    solve,
-)
-from palm_theory.certificate import OF_THE_BACKEND, Certificate
+from palm_theory.certify.audit import OptimalValueOracle, audit, certify, values_of
+from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate
+from palm_theory.certify.paired import certify_paired
+from palm_theory.certify.sandwich import MultiplicativeGap
+from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.calls import solve
+from palm_theory.contract.problem import problem_fingerprint
+from palm_theory.contract.registry import resolve_backend
 from palm_theory.errors import BackendError, InputError, OtherProblemError, PalmError
-from palm_theory.journal import JOURNAL_FILE, LOCK_FILE, SOLVES_FOLDER, Journal, StoredPolicy
-from palm_theory.paired import certify_paired
-from palm_theory.planned import Planned
+from palm_theory.files import canonical_json
+from palm_theory.geometry.simplex import Array
 from palm_theory.portfolio import Portfolio
 from palm_theory.progress import BuildProgress
-from palm_theory.sandwich import MultiplicativeGap
-from palm_theory.simplex import Array
-from palm_theory.storage import canonical_json
-from palm_theory.strategies import Adaptive, Plan, Problem, Request, Strategy
+from palm_theory.store.artifact import PORTFOLIO_FILE, read_artifact, refuse_foreign_folder
+from palm_theory.store.journal import JOURNAL_FILE, LOCK_FILE, SOLVES_FOLDER, Journal, StoredPolicy
+from palm_theory.strategies.adaptive import Adaptive
+from palm_theory.strategies.base import Plan, Problem, Request, Strategy
+from palm_theory.strategies.planned import Planned
 
 
 def build_portfolio(

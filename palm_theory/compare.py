@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from palm_theory.audit import OptimalValueOracle, audit
-from palm_theory.backend import PolicyBackend
 from palm_theory.build import build_portfolio
-from palm_theory.certificate import Kind
+from palm_theory.certify.audit import OptimalValueOracle, audit
+from palm_theory.certify.certificate import Kind
+from palm_theory.certify.selection import best_subset
+from palm_theory.contract.backend import PolicyBackend
 from palm_theory.errors import InputError
+from palm_theory.geometry.simplex import Array, lattice_size, sample_dirichlet
 from palm_theory.metrics import expected_utility, sampled_gaps, usage_perplexity
 from palm_theory.portfolio import Portfolio
-from palm_theory.selection import best_subset
-from palm_theory.simplex import Array, lattice_size, sample_dirichlet
-from palm_theory.strategies import Adaptive, Palm, RandomWeights, Strategy, UniformGrid
+from palm_theory.strategies.adaptive import Adaptive
+from palm_theory.strategies.base import Strategy
+from palm_theory.strategies.baselines import RandomWeights, UniformGrid
+from palm_theory.strategies.palm import Palm
 
 SAMPLES = 1000
 

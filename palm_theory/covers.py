@@ -12,14 +12,8 @@ import numpy as np
 
 from palm_theory.design import theorem2_resolution
 from palm_theory.errors import CoverTooLargeError
-from palm_theory.hybrid import HybridGrid
-from palm_theory.simplex import (
-    MAX_POINTS,
-    Array,
-    sample_dirichlet,
-    simplex_lattice,
-    validate_dimension,
-)
+from palm_theory.geometry.hybrid import HybridGrid
+from palm_theory.geometry.simplex import MAX_POINTS, Array, sample_dirichlet, simplex_lattice, validate_dimension
 
 BLOCK = 65_536
 

@@ -18,7 +18,7 @@ from palm_theory.bounds import (
     theorem2,
 )
 from palm_theory.errors import InputError
-from palm_theory.simplex import lattice_size, validate_dimension
+from palm_theory.geometry.simplex import lattice_size, validate_dimension
 
 
 def theorem2_resolution(

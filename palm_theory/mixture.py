@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palm_theory.errors import CertificateError, InputError
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
 from palm_theory.utilities import Utility
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palm_theory.envelope import essential_policies
+from palm_theory.contract.normalizer import Normalizer
+from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
-from palm_theory.normalizer import Normalizer
-from palm_theory.simplex import Array, as_float_array
-from palm_theory.storage import explained_disk_errors
-from palm_theory.value import Value
+from palm_theory.files import explained_disk_errors
+from palm_theory.geometry.envelope import essential_policies
+from palm_theory.geometry.simplex import Array, as_float_array
 
 MATCH_TOLERANCE = 1e-6
 """Points are the same where every coordinate agrees within this multiple of max(1, its size)."""

@@ -12,7 +12,23 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palm_theory.artifact import (
+from palm_theory.certify.audit import DEFAULT_CONFIDENCE, audit
+from palm_theory.certify.certificate import Certificate, Kind
+from palm_theory.certify.paired import certify_paired
+from palm_theory.certify.pruning import judged
+from palm_theory.certify.sandwich import Target
+from palm_theory.certify.selection import Method, Selection, requirement, smallest_subset
+from palm_theory.contract.backend import PolicyBackend, Power
+from palm_theory.contract.calls import read_policy, solve, write_policy
+from palm_theory.contract.normalizer import Normalizer
+from palm_theory.contract.problem import check_same_problem, problem_description, problem_fingerprint
+from palm_theory.contract.value import Value
+from palm_theory.errors import ArtifactError, InputError
+from palm_theory.files import explained_disk_errors, folder_digests, load_plain_data
+from palm_theory.geometry.envelope import corner_weights, lower_envelope, scalarize
+from palm_theory.geometry.simplex import Array, named_weights, validate_weights
+from palm_theory.mixture import Mixture, best_mixture
+from palm_theory.store.artifact import (
     POLICIES_FOLDER,
     PORTFOLIO_FILE,
     SCHEMA_VERSION,
@@ -26,30 +42,7 @@ from palm_theory.artifact import (
     stage,
     write_artifact,
 )
-from palm_theory.audit import DEFAULT_CONFIDENCE, audit
-from palm_theory.backend import (
-    PolicyBackend,
-    Power,
-    check_same_problem,
-    problem_description,
-    problem_fingerprint,
-    read_policy,
-    solve,
-    write_policy,
-)
-from palm_theory.certificate import Certificate, Kind
-from palm_theory.envelope import corner_weights, lower_envelope, scalarize
-from palm_theory.errors import ArtifactError, InputError
-from palm_theory.mixture import Mixture, best_mixture
-from palm_theory.normalizer import Normalizer
-from palm_theory.paired import certify_paired
-from palm_theory.pruning import judged
-from palm_theory.sandwich import Target
-from palm_theory.selection import Method, Selection, requirement, smallest_subset
-from palm_theory.simplex import Array, named_weights, validate_weights
-from palm_theory.storage import explained_disk_errors, folder_digests, load_plain_data
 from palm_theory.utilities import Utility
-from palm_theory.value import Value
 from palm_theory.version import __version__
 
 if TYPE_CHECKING:

@@ -20,20 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from palm_theory.backend import (
-    RANGE_TOLERANCE,
-    PolicyBackend,
-    Power,
-    Solution,
-    check_backend,
-    check_value,
-    problem_fingerprint,
-    resolve_backend,
-    solve,
-    upper_bound_at,
-)
-from palm_theory.simplex import Array, sample_dirichlet
-from palm_theory.value import Value
+from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.calls import RANGE_TOLERANCE, check_backend, check_value, solve, upper_bound_at
+from palm_theory.contract.problem import problem_fingerprint
+from palm_theory.contract.registry import resolve_backend
+from palm_theory.contract.value import Value
+from palm_theory.geometry.simplex import Array, sample_dirichlet
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from palm_theory.errors import InputError
-from palm_theory.simplex import Array, validate_weights
+from palm_theory.geometry.simplex import Array, validate_weights
 
 if TYPE_CHECKING:
     import cvxpy as cp

@@ -25,7 +25,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^(?P<indent>[ ]*)```(?P<language>[^\n`]*)$")
-PALM = [sys.executable, "-c", "from palm_theory.cli import main; main()"]
+PALM = [sys.executable, "-c", "from palm_theory.cli.app import main; main()"]
 
 
 @dataclass

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from palm_theory.envelope import corner_weights
+from palm_theory.geometry.envelope import corner_weights
 
 
 def is_uniquely_best_somewhere(point: np.ndarray, others: np.ndarray, weights: np.ndarray) -> bool:

@@ -35,7 +35,7 @@ from palm_theory import (
     build_portfolio,
 )
 from palm_theory.errors import ArtifactError
-from palm_theory.journal import Journal
+from palm_theory.store.journal import Journal
 
 STRATEGIES: dict[str, Strategy] = {
     "adaptive": Adaptive(epsilon=0.03),

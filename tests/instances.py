@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from backends.bandit import BanditBackend
 from backends.mdp import MDPBackend
 from backends.table import TableBackend
-from palm_theory.backend import PolicyBackend
-from palm_theory.value import Value
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.contract.value import Value
 
 seeds = st.integers(0, 2**32 - 1)
 dimensions = st.integers(1, 4)

@@ -13,8 +13,8 @@ from fault_helpers import STRATEGIES, TrialBandit
 from backends.table import TableBackend
 from palm_theory import Portfolio, UniformGrid, build_portfolio
 from palm_theory.errors import ArtifactError, BackendError, InputError
-from palm_theory.simplex import sample_dirichlet
-from palm_theory.storage import canonical_json
+from palm_theory.files import canonical_json
+from palm_theory.geometry.simplex import sample_dirichlet
 
 pytest_plugins = ["fault_fixtures"]
 

@@ -8,17 +8,12 @@ import pytest
 from fault_helpers import FAULTS, TrialBandit
 
 from palm_theory import OracleError, Power, Solution, Status, Value
-from palm_theory.backend import (
-    check_backend,
-    problem_description,
-    problem_fingerprint,
-    resolve_backend,
-    seed_for,
-    solve,
-    upper_bound_at,
-)
+from palm_theory.contract.backend import seed_for
+from palm_theory.contract.calls import check_backend, solve, upper_bound_at
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
+from palm_theory.contract.problem import problem_description, problem_fingerprint
+from palm_theory.contract.registry import resolve_backend
 from palm_theory.errors import BackendError, InputError
-from palm_theory.normalizer import IDENTITY, Normalizer
 
 WEIGHTS = np.array([0.2, 0.3, 0.5])
 

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 
 from backends.bandit import BanditBackend
 from backends.mdp import MDPBackend
-from palm_theory.backend import solve
+from palm_theory.contract.calls import solve
 from palm_theory.errors import InputError
 from palm_theory.testing import check_conformance
 from tests.instances import random_bandit, rng_of, seeds, simplex_points

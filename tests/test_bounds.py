@@ -9,14 +9,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from palm_theory.audit import audit
-from palm_theory.backend import PolicyBackend, Solution
 from palm_theory.bounds import OracleError, hybrid_size_bound, theorem1, theorem1_prime, theorem2
+from palm_theory.certify.audit import audit
+from palm_theory.contract.backend import PolicyBackend, Solution
+from palm_theory.contract.value import Value
 from palm_theory.covers import hybrid_cover, kl_lattice
 from palm_theory.errors import InputError
-from palm_theory.hybrid import HybridGrid
-from palm_theory.simplex import nearest_lattice_point, simplex_lattice
-from palm_theory.value import Value
+from palm_theory.geometry.hybrid import HybridGrid
+from palm_theory.geometry.simplex import nearest_lattice_point, simplex_lattice
 from tests.instances import (
     backends,
     brute_lattice,

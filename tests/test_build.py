@@ -15,7 +15,7 @@ from fault_helpers import FAULTS, STRATEGIES, TrialBandit
 
 from backends.bandit import BanditBackend
 from palm_theory import Adaptive, Palm, Planned, Portfolio, RandomWeights, Strategy, UniformGrid, build_portfolio
-from palm_theory.backend import PolicyBackend, Power
+from palm_theory.contract.backend import PolicyBackend, Power
 from palm_theory.errors import ArtifactError, BackendError, InputError, JournalError
 
 pytest_plugins = ["fault_fixtures"]
@@ -422,8 +422,8 @@ class Counting(Strategy):
     note: str = "ours"
 
     def construct(self, problem):
-        from palm_theory.sandwich import SolvedWeights
-        from palm_theory.strategies import Plan, Request
+        from palm_theory.certify.sandwich import SolvedWeights
+        from palm_theory.strategies.base import Plan, Request
 
         solved = SolvedWeights(problem.objectives)
         for weights in (np.eye(problem.objectives), np.full((1, problem.objectives), 1 / problem.objectives)):

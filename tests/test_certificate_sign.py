@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palm_theory.audit import audit
-from palm_theory.certificate import Kind
-from palm_theory.value import Value
+from palm_theory.certify.audit import audit
+from palm_theory.certify.certificate import Kind
+from palm_theory.contract.value import Value
 
 
 def two_policies() -> list[Value]:

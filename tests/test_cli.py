@@ -18,7 +18,7 @@ FRONT = Path(__file__).parents[1] / "benchmarks" / "fronts" / "deep-sea-treasure
 
 
 def palm(*arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from palm_theory.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from palm_theory.cli.app import main; main()", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == expect, done.stdout + done.stderr
     return done

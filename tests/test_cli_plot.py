@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from backends.bandit import BanditBackend
 from palm_theory import Adaptive, build_portfolio
-from palm_theory.cli import app
-from palm_theory.cli_plot import Kind
+from palm_theory.cli.app import app
+from palm_theory.cli.plot import Kind
 from palm_theory.errors import ArtifactError, InputError
 from tests.test_cli import FRONT, palm
 

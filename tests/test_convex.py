@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from backends.convex import ConvexBackend
 from palm_theory import Adaptive, Kind, build_portfolio
-from palm_theory.envelope import essential_policies
 from palm_theory.errors import BackendError, InputError
+from palm_theory.geometry.envelope import essential_policies
 from palm_theory.testing import check_conformance
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from palm_theory.bounds import hybrid_size_bound
 from palm_theory.covers import hybrid_cover, hybrid_cover_blocks, hybrid_size, kl_lattice, random_weights, uniform_grid
 from palm_theory.errors import CoverTooLargeError, InputError
-from palm_theory.simplex import validate_weights
+from palm_theory.geometry.simplex import validate_weights
 from tests.instances import brute_grid, brute_hybrid_cover, brute_lattice
 
 parameters = st.tuples(

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from backends.bandit import BanditBackend
 from backends.table import TableBackend
 from palm_theory import Adaptive, Portfolio, UniformGrid, build_portfolio
-from palm_theory.drift import drift, known_optimum, weights_change
 from palm_theory.errors import ArtifactError, InputError
-from palm_theory.hull import UpperHull
-from palm_theory.new_objective import add_objective
-from palm_theory.traffic import ServedRequest, Traffic, TrafficLog, read_traffic
+from palm_theory.extend import add_objective
+from palm_theory.geometry.hull import UpperHull
+from palm_theory.traffic.drift import drift, known_optimum, weights_change
+from palm_theory.traffic.log import ServedRequest, Traffic, TrafficLog, read_traffic
 from tests.instances import random_mdp_arrays, rng_of, seeds, simplex_points
 from tests.test_elicitation import palm
 

@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 from backends.bandit import BanditBackend
 from backends.table import TableBackend
 from palm_theory import Adaptive, Portfolio, build_portfolio
-from palm_theory.candidates import read_candidates, write_candidates
-from palm_theory.cli import app
-from palm_theory.elicitation import Candidate, Elicitation, Reason, decide
+from palm_theory.cli.app import app
+from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import InputError
-from palm_theory.normalizer import Normalizer
-from palm_theory.preference import Comparison, logistic
+from palm_theory.users.candidates import read_candidates, write_candidates
+from palm_theory.users.elicitation import Candidate, Elicitation, Reason, decide
+from palm_theory.users.preference import Comparison, logistic
 from tests.instances import rng_of, seeds
 
 
@@ -190,7 +190,7 @@ def test_candidates_need_all_measurements():
 
 
 def palm(*arguments: str, answers: str = "", expect: int = 0) -> Result:
-    """The command in this process: as ``palm_theory.cli.main`` runs it, but for how errors are printed."""
+    """The command in this process: as ``palm_theory.cli.app.main`` runs it, but for how errors are printed."""
     result = CliRunner().invoke(app, list(arguments), input=answers)
     refused = isinstance(result.exception, InputError)
     assert (2 if refused else result.exit_code) == expect, (result.output, result.exception)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from palm_theory.envelope import (
+from palm_theory.geometry.envelope import (
     corner_weights,
     distinct_policies,
     essential_policies,
@@ -19,7 +19,7 @@ from palm_theory.envelope import (
     scalarize,
     vertex_values,
 )
-from palm_theory.simplex import validate_weights
+from palm_theory.geometry.simplex import validate_weights
 from tests.instances import envelope, pairwise_corners, random_front, rng_of, seeds, simplex_points
 
 

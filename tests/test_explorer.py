@@ -20,12 +20,12 @@ from typer.testing import CliRunner
 from backends.bandit import BanditBackend
 from backends.table import TableBackend
 from palm_theory import Adaptive, Kind, Portfolio, Value, audit, build_portfolio
-from palm_theory.cli import app
+from palm_theory.cli.app import app
 from palm_theory.errors import ArtifactError, InputError
 from palm_theory.explorer import best_subsets, example, page_data, reference_of, write_page
 from palm_theory.explorer.page import SCRIPTS, embedded_json, render
 from palm_theory.explorer.references import through_portfolio
-from palm_theory.simplex import sample_dirichlet
+from palm_theory.geometry.simplex import sample_dirichlet
 
 FRONT = Path(__file__).parents[1] / "benchmarks" / "fronts" / "deep-sea-treasure.csv"
 
@@ -257,7 +257,7 @@ def test_a_browser_is_opened_where_there_is_one(no_screen, tmp_path, monkeypatch
     browser.write_text(f'#!/bin/sh\necho "$1" > {marker}\n')
     browser.chmod(0o755)
     # A fresh process: webbrowser reads $BROWSER once.
-    command = [sys.executable, "-c", "from palm_theory.cli import main; main()", "explore", "-d", "2"]
+    command = [sys.executable, "-c", "from palm_theory.cli.app import main; main()", "explore", "-d", "2"]
     environment = {**os.environ, "BROWSER": str(browser), "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
     assert "no browser" not in done.stdout

@@ -12,11 +12,11 @@ import pytest
 
 from backends.table import TableBackend
 from palm_theory import Adaptive, Portfolio, Value, audit, build_portfolio
-from palm_theory.envelope import corner_weights, lower_envelope
 from palm_theory.explorer import example, write_page
-from palm_theory.hull import UpperHull
+from palm_theory.geometry.envelope import corner_weights, lower_envelope
+from palm_theory.geometry.hull import UpperHull
+from palm_theory.geometry.simplex import sample_dirichlet, simplex_lattice
 from palm_theory.metrics import usage
-from palm_theory.simplex import sample_dirichlet, simplex_lattice
 from tests.browser import DESKTOP, PHONE, Page, chromium
 from tests.test_explorer import HOSTILE, front
 

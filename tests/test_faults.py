@@ -12,7 +12,7 @@ from fault_helpers import STRATEGIES, TrialBandit
 
 from palm_theory import Portfolio, UniformGrid, build_portfolio
 from palm_theory.errors import ArtifactError, JournalError
-from palm_theory.journal import Journal
+from palm_theory.store.journal import Journal
 
 pytest_plugins = ["fault_fixtures"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.files import read_assignment, read_knapsack, read_program
+from backends.programs.files import read_assignment, read_knapsack, read_program
 from palm_theory.errors import InputError
 
 VALUES = [[5, 3, 4], [1, 6, 2]]

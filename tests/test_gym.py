@@ -11,12 +11,13 @@ import pytest
 gymnasium = pytest.importorskip("gymnasium")
 pytest.importorskip("mo_gymnasium")
 
-from backends.chance import Chance, EnumerationError, outcomes  # noqa: E402
-from backends.gym import GymBackend, Training  # noqa: E402
-from backends.gym_enumeration import enumerate_environment  # noqa: E402
+from backends.gym import GymBackend  # noqa: E402
+from backends.gym.backend import Training  # noqa: E402
+from backends.gym.chance import Chance, EnumerationError, outcomes  # noqa: E402
+from backends.gym.enumeration import enumerate_environment  # noqa: E402
 from palm_theory import Adaptive, Portfolio, UniformGrid, build_portfolio  # noqa: E402
-from palm_theory.envelope import essential_policies  # noqa: E402
 from palm_theory.errors import BackendError, InputError  # noqa: E402
+from palm_theory.geometry.envelope import essential_policies  # noqa: E402
 from palm_theory.testing import check_conformance  # noqa: E402
 
 
@@ -243,7 +244,7 @@ def test_training_learns_is_resumable_and_conforms(tmp_path: Any) -> None:
 def test_a_single_return_outside_the_declared_range_is_an_error(inside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mean is within it: only the returns, one by one, tell."""
     pytest.importorskip("stable_baselines3")
-    from backends.gym_training import TrainedGymBackend
+    from backends.gym.training import TrainedGymBackend
 
     backend = TrainedGymBackend(
         "fruit-tree-v0",

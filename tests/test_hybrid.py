@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palm_theory.errors import InputError
-from palm_theory.hybrid import HybridGrid
+from palm_theory.geometry.hybrid import HybridGrid
 from tests.instances import brute_grid, brute_hybrid_cover, seeds, simplex_points
 
 mus = st.floats(0.15, 1.0)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from fault_helpers import TrialBandit
 
-from palm_theory.backend import Solution, Status, solve
+from palm_theory.contract.backend import Solution, Status
+from palm_theory.contract.calls import solve
+from palm_theory.contract.value import Value
 from palm_theory.errors import ArtifactError, BackendError, JournalError, PalmError
-from palm_theory.journal import Journal
-from palm_theory.simplex import sample_dirichlet
-from palm_theory.value import Value
+from palm_theory.geometry.simplex import sample_dirichlet
+from palm_theory.store.journal import Journal
 
 pytest_plugins = ["fault_fixtures"]
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.linear import LinearBackend
-from backends.program import LinearProgram, linear_program
+from backends.programs.program import LinearProgram, linear_program
 from palm_theory import Adaptive, Kind, build_portfolio
-from palm_theory.envelope import essential_policies
 from palm_theory.errors import BackendError, InputError
+from palm_theory.geometry.envelope import essential_policies
 from palm_theory.points import extreme_points, original_points
 from palm_theory.testing import check_conformance
 

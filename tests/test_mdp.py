@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from backends.mdp import MDPBackend
-from palm_theory.audit import audit
-from palm_theory.backend import Power, Status, solve, upper_bound_at
 from palm_theory.bounds import EXACT
-from palm_theory.certificate import Kind
+from palm_theory.certify.audit import audit
+from palm_theory.certify.certificate import Kind
+from palm_theory.contract.backend import Power, Status
+from palm_theory.contract.calls import solve, upper_bound_at
 from palm_theory.errors import InputError
 from palm_theory.testing import check_conformance
 from tests.instances import portfolio_values, random_mdp, random_mdp_arrays, rng_of, seeds, simplex_points

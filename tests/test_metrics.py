@@ -14,13 +14,14 @@ from palm_theory import metrics
 from palm_theory.build import build_portfolio
 from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio
-from palm_theory.strategies import Adaptive, UniformGrid
+from palm_theory.strategies.adaptive import Adaptive
+from palm_theory.strategies.baselines import UniformGrid
 from tests.instances import backends, envelope, optima, random_front, rng_of, seeds, simplex_points
 
 
 def portfolio_of(rewards: np.ndarray, rows: list[int] | None = None) -> tuple[Portfolio, TableBackend]:
     """The given rows (default all) of a table as a portfolio."""
-    from palm_theory.audit import audit
+    from palm_theory.certify.audit import audit
 
     backend = TableBackend(rewards, normalization="none")
     rows = list(range(len(rewards))) if rows is None else rows

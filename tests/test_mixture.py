@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from palm_theory.envelope import corner_weights
 from palm_theory.errors import CertificateError, InputError
+from palm_theory.geometry.envelope import corner_weights
 from palm_theory.mixture import best_mixture
 from palm_theory.utilities import CVaR, Linear, Minimum, PowerMean, Utility, ces
 from tests.instances import envelope, random_front, rng_of, seeds, simplex_points

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palm_theory.audit import audit
-from palm_theory.certificate import Kind
+from palm_theory.certify.audit import audit
+from palm_theory.certify.certificate import Kind
+from palm_theory.certify.paired import _worst, audit_paired
+from palm_theory.contract.value import Value
 from palm_theory.errors import CertificateError, InputError
-from palm_theory.paired import _worst, audit_paired
-from palm_theory.simplex import sample_dirichlet, simplex_lattice
-from palm_theory.value import Value
+from palm_theory.geometry.simplex import sample_dirichlet, simplex_lattice
 
 
 def measured(rng: np.random.Generator, means: np.ndarray, units: int, own: float = 0.05) -> list[np.ndarray]:

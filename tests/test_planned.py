@@ -8,7 +8,7 @@ import pytest
 from backends.bandit import BanditBackend
 from palm_theory import Planned, PolicyBackend, Power, Solution, Value, audit, build_portfolio
 from palm_theory.errors import InputError
-from palm_theory.planned import forecast
+from palm_theory.strategies.planned import forecast
 
 
 def bandit(d: int = 3, seed: int = 0, beta: float = 0.1) -> BanditBackend:

@@ -27,9 +27,10 @@ from matplotlib.text import Text
 
 from backends.table import TableBackend
 from palm_theory import Adaptive, Portfolio, UniformGrid, build_portfolio, design, metrics, plots
-from palm_theory.certificate import Certificate, Kind
-from palm_theory.envelope import lower_envelope
+from palm_theory.certify.certificate import Certificate, Kind
 from palm_theory.errors import InputError
+from palm_theory.geometry.envelope import lower_envelope
+from palm_theory.geometry.simplex import sample_dirichlet
 from palm_theory.plots.cells import cells, tint_numbers
 from palm_theory.plots.fronts import staircase
 from palm_theory.plots.growth import growth
@@ -37,7 +38,6 @@ from palm_theory.plots.labels import extent, room_in_polygon, spread
 from palm_theory.plots.style import STYLES, TINTS, fitted
 from palm_theory.plots.triangle import flat
 from palm_theory.plots.users import shares
-from palm_theory.simplex import sample_dirichlet
 from tests.instances import optima, random_bandit, random_front, seeds
 
 OBJECTIVES = ("quality", "safety", "brevity", "cost", "latency", "honesty")

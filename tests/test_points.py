@@ -24,9 +24,9 @@ from backends.integer import IntegerBackend
 from backends.knapsack import KnapsackBackend
 from backends.table import TableBackend
 from palm_theory import Adaptive, UniformGrid, build_portfolio
-from palm_theory.cli_points import is_complete
+from palm_theory.cli.points import is_complete
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.errors import InputError
-from palm_theory.normalizer import IDENTITY, Normalizer
 from palm_theory.points import compare_points, extreme_points, original_points, read_points, write_points
 
 MINIMIZED = Normalizer(-1.0, 0.0)

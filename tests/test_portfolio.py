@@ -19,9 +19,9 @@ from rich.console import Console
 
 from backends.table import TableBackend
 from palm_theory import Adaptive, Certificate, Kind, Portfolio, UniformGrid, Value, audit, build_portfolio
-from palm_theory.backend import Power
+from palm_theory.contract.backend import Power
 from palm_theory.errors import BackendError, CertificateError, InputError
-from palm_theory.simplex import sample_dirichlet
+from palm_theory.geometry.simplex import sample_dirichlet
 
 BACKEND = TrialBandit()
 PORTFOLIO = build_portfolio(BACKEND, UniformGrid(4))
@@ -113,7 +113,7 @@ def test_a_million_weights_among_64_policies_need_little_memory():
         import numpy as np
         from backends.table import TableBackend
         from palm_theory import Certificate, Kind, Portfolio
-        from palm_theory.simplex import sample_dirichlet
+        from palm_theory.geometry.simplex import sample_dirichlet
 
         backend = TableBackend(np.random.default_rng(0).random((64, 4)))
         policies = [(k, backend.evaluate(k), None) for k in range(64)]

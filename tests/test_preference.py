@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palm_theory.errors import InputError
-from palm_theory.preference import (
+from palm_theory.users.preference import (
     ChoiceModel,
     Comparison,
     Data,

@@ -17,12 +17,12 @@ import pytest
 
 from backends.table import TableBackend
 from palm_theory import Adaptive, Portfolio, build_portfolio
-from palm_theory.elicitation import Elicitation
+from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import InputError, ProfileError
-from palm_theory.normalizer import Normalizer
-from palm_theory.preference import Comparison
-from palm_theory.profiles import Profiles
-from palm_theory.session import ConflictError, Session
+from palm_theory.users.elicitation import Elicitation
+from palm_theory.users.preference import Comparison
+from palm_theory.users.profiles import Profiles
+from palm_theory.users.session import ConflictError, Session
 
 SCORES = np.array([[0.9, 0.1], [0.7, 0.6], [0.2, 0.95]])
 WRITER = """
@@ -30,8 +30,8 @@ import sys
 import numpy as np
 from backends.table import TableBackend
 from palm_theory import Adaptive, build_portfolio
-from palm_theory.preference import Comparison
-from palm_theory.profiles import Profiles
+from palm_theory.users.preference import Comparison
+from palm_theory.users.profiles import Profiles
 portfolio = build_portfolio(TableBackend(np.array({scores})), Adaptive(0.0), progress=False)
 profiles = Profiles(sys.argv[1], portfolio)
 for number in range(1, 100000):

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from palm_theory.hull import UpperHull
-from palm_theory.sandwich import (
+from palm_theory.certify.sandwich import (
     AdditiveGap,
     CornerScan,
     MultiplicativeGap,
@@ -20,6 +19,7 @@ from palm_theory.sandwich import (
     weight_keys,
     without_rounding,
 )
+from palm_theory.geometry.hull import UpperHull
 from tests.instances import backends, envelope, optima, portfolio_values, rng_of, seeds, simplex_points, stacked
 
 

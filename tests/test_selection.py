@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palm_theory.envelope import corner_weights
+from palm_theory.certify.sandwich import Target
+from palm_theory.certify.selection import CoverGraph, best_subset, requirement, smallest_subset
 from palm_theory.errors import CertificateError, InputError
-from palm_theory.local_search import RowWeightingSearch
-from palm_theory.sandwich import Target
-from palm_theory.selection import CoverGraph, best_subset, requirement, smallest_subset
+from palm_theory.geometry.envelope import corner_weights
+from palm_theory.geometry.local_search import RowWeightingSearch
 from tests.instances import (
     envelope,
     optima,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palm_theory.errors import CoverTooLargeError, InputError
-from palm_theory.simplex import (
+from palm_theory.geometry.simplex import (
     l1_distance,
     lattice_radius,
     lattice_size,

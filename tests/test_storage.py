@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from palm_theory.errors import ArtifactError, InputError
-from palm_theory.storage import (
+from palm_theory.files import (
     array_digest,
     canonical_json,
     explained_disk_errors,

@@ -10,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.table import TableBackend
-from palm_theory.audit import audit
-from palm_theory.backend import PolicyBackend, Power, Solution
 from palm_theory.bounds import OracleError, theorem1, theorem1_prime
 from palm_theory.build import build_portfolio
-from palm_theory.certificate import Kind
+from palm_theory.certify.audit import audit
+from palm_theory.certify.certificate import Kind
+from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.value import Value
 from palm_theory.covers import hybrid_cover, hybrid_size
-from palm_theory.envelope import essential_policies
 from palm_theory.errors import CertificateError, CoverTooLargeError, InputError
-from palm_theory.strategies import Adaptive, Palm, RandomWeights, UniformGrid
-from palm_theory.value import Value
+from palm_theory.geometry.envelope import essential_policies
+from palm_theory.strategies.adaptive import Adaptive
+from palm_theory.strategies.baselines import RandomWeights, UniformGrid
+from palm_theory.strategies.palm import Palm
 from tests.instances import (
     backends,
     brute_lattice,

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.table import TableBackend
-from palm_theory.audit import audit
-from palm_theory.backend import problem_fingerprint
 from palm_theory.build import build_portfolio
-from palm_theory.certificate import Kind
-from palm_theory.envelope import essential_policies
+from palm_theory.certify.audit import audit
+from palm_theory.certify.certificate import Kind
+from palm_theory.contract.problem import problem_fingerprint
 from palm_theory.errors import InputError
-from palm_theory.strategies import Adaptive
+from palm_theory.geometry.envelope import essential_policies
+from palm_theory.strategies.adaptive import Adaptive
 from palm_theory.testing import check_conformance
 from tests.instances import rng_of, seeds, simplex_points, table_backends
 

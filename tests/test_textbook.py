@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from backends.bandit import BanditBackend
 from backends.table import TableBackend
 from palm_theory import Value, audit
-from palm_theory.simplex import l1_distance
+from palm_theory.geometry.simplex import l1_distance
 
 SEEDS = st.integers(0, 2**32 - 1)
 

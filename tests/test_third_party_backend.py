@@ -37,6 +37,6 @@ def test_the_guide_s_package_conforms_through_its_entry_point(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert "all laws hold" in done.stdout
     assert "exact" in done.stdout or "bounded" in done.stdout
-    command = [sys.executable, "-c", "from palm_theory.cli import main; main()", "conformance", "van"]
+    command = [sys.executable, "-c", "from palm_theory.cli.app import main; main()", "conformance", "van"]
     shell = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert shell.returncode == 0, shell.stderr

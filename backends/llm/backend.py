@@ -11,35 +11,35 @@ import numpy as np
 from rich.console import Console
 
 from backends.bandit import BanditBackend
-from backends.llm.evaluation import Measured, base_measured, load_measured
-from backends.llm.export import write_card
-from backends.llm.jobs import MEASURED_FILE, EvaluateJob, SampleJob, TrainJob, weights_label
-from backends.llm.models import fastest_dtype
-from backends.llm.planning import ForecastQuality, empirical_bandit, forecast_quality
+from backends.llm.app.export import write_card
+from backends.llm.measure.evaluation import Measured, base_measured, load_measured
+from backends.llm.measure.planning import ForecastQuality, empirical_bandit, forecast_quality
+from backends.llm.measure.pools import Pool, gather, load_scores, load_texts
+from backends.llm.measure.sensitivity import Rescaled, sensitivity
+from backends.llm.model.loading import fastest_dtype
 from backends.llm.policies import Adapter, LLMPolicy, Reference, load_policy, policy_digest, save_policy
 from backends.llm.policies.gibbs import resampled_values
-from backends.llm.pools import Pool, gather, load_scores, load_texts
 from backends.llm.problem import Problem, fingerprint
 from backends.llm.prompts import bundled_held_out, bundled_prompts, read_prompts
-from backends.llm.remote import RemoteWorkers
 from backends.llm.rewards import resolve_rewards
-from backends.llm.sensitivity import Rescaled, sensitivity
 from backends.llm.settings import DEFAULT_MODEL, Chat, Evaluation, Planning, Training, preset
 from backends.llm.texts import Prompt
-from backends.llm.training import ADAPTER_FOLDER
-from backends.llm.worker import Runner, Workers, solving_threads
-from palm_theory.artifact import POLICIES_FOLDER
-from palm_theory.backend import PolicyBackend, Power, Solution, Status, seed_for
+from backends.llm.train.training import ADAPTER_FOLDER
+from backends.llm.work.jobs import MEASURED_FILE, EvaluateJob, SampleJob, TrainJob, weights_label
+from backends.llm.work.remote import RemoteWorkers
+from backends.llm.work.worker import Runner, Workers, solving_threads
 from palm_theory.build import build_portfolio
-from palm_theory.elicitation import Candidate
+from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status, seed_for
+from palm_theory.contract.normalizer import Normalizer
+from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
-from palm_theory.normalizer import Normalizer
-from palm_theory.planned import Planned
+from palm_theory.files import explained_disk_errors
+from palm_theory.geometry.simplex import Array, simplex_lattice, validate_weights
 from palm_theory.portfolio import Member, Portfolio
-from palm_theory.simplex import Array, simplex_lattice, validate_weights
-from palm_theory.storage import explained_disk_errors
-from palm_theory.strategies import Strategy
-from palm_theory.value import Value
+from palm_theory.store.artifact import POLICIES_FOLDER
+from palm_theory.strategies.base import Strategy
+from palm_theory.strategies.planned import Planned
+from palm_theory.users.elicitation import Candidate
 
 DEFAULT_REWARDS = ("brevity", "relevance", "positivity")
 DEFAULT_FOLDER = Path("runs") / "llm"
@@ -50,7 +50,7 @@ HELD_OUT_SEED = 500_000
 Prompts = Sequence[str] | str | Path
 
 
-class LLMBackend(PolicyBackend):
+class LLMBackend(PolicyBackend, kind="backends.llm.backend.LLMBackend"):
     """maximise J_w(π) = E_x E_{y∼π(·|x)} ⟨w, r(x, y)⟩ − β·E_x KL(π(·|x)‖π_ref(·|x)) over LoRA adapters of a base model.
 
     R(π) ∈ [0, R_max]^d and f(π) = β·KL, at sequence level, are estimated on held-out prompts and carry standard
@@ -263,7 +263,7 @@ class LLMBackend(PolicyBackend):
     def build(self, strategy: Strategy | None, path: Path, console: Console) -> Portfolio:
         """``build_portfolio`` with a progress bar over planning, training and evaluation, and a report on ``console``:
         forecast, policies, who beats whom, certificate, and one prompt answered by every policy."""
-        from backends.llm.run import print_run, run
+        from backends.llm.app.report import print_run, run
 
         if strategy is not None and not isinstance(strategy, Planned):
             with solving_threads(self.workers) as executor:
@@ -286,14 +286,14 @@ class LLMBackend(PolicyBackend):
     @staticmethod
     def open_portfolio(folder: Path) -> Portfolio:
         """A saved portfolio whose policies can generate; needs no backend. See ``chat.load_portfolio``."""
-        from backends.llm.chat import load_portfolio
+        from backends.llm.app.chat import load_portfolio
 
         return load_portfolio(folder)
 
     @staticmethod
     def answer(members: Sequence[Member], prompt: str, seed: int, console: Console) -> None:
         """Print the answers of several policies to one prompt, side by side."""
-        from backends.llm.chat import answers_table, side_by_side
+        from backends.llm.app.chat import answers_table, side_by_side
 
         policies = {f"{member.name} {member.label}": member.policy for member in members}
         answers = side_by_side(policies, [prompt], seed)
@@ -305,8 +305,8 @@ class LLMBackend(PolicyBackend):
     ) -> tuple[Candidate, ...]:
         """Real answers of a saved portfolio's policies, to compare; see ``answers.scored_answers``. Without ``prompts``
         the first ``count`` held-out ones; ``progress`` wraps the sequence of policies."""
-        from backends.llm.answers import held_out_prompts, scored_answers
-        from backends.llm.chat import load_portfolio
+        from backends.llm.app.answers import held_out_prompts, scored_answers
+        from backends.llm.app.chat import load_portfolio
 
         portfolio = load_portfolio(folder)
         asked = _prompts(prompts, ()) if prompts else held_out_prompts(portfolio, count)
@@ -323,22 +323,22 @@ class LLMBackend(PolicyBackend):
     @staticmethod
     def export(portfolio: Path, target: Path, base_model: str | None) -> list[Path]:
         """Adapters of a saved portfolio as folders that servers load. See ``export.export_portfolio``."""
-        from backends.llm.export import export_portfolio
+        from backends.llm.app.export import export_portfolio
 
         return export_portfolio(portfolio, target, base_model)
 
     @staticmethod
     def recorded_answers(portfolio: Portfolio, runs: Path) -> dict[str, Any] | None:
         """What the policies said when they were measured. See ``recorded.recorded_answers``."""
-        from backends.llm.recorded import recorded_answers
+        from backends.llm.app.recorded import recorded_answers
 
         return recorded_answers(portfolio, runs)
 
     @staticmethod
     def vllm_script(portfolio: Path, target: Path, folders: Sequence[Path]) -> Path:
         """The command that serves the exported adapters with vLLM, as a script beside them: ``vllm.write_script``."""
-        from backends.llm.export import check_servable
-        from backends.llm.vllm import write_script
+        from backends.llm.app.export import check_servable
+        from backends.llm.app.vllm import write_script
 
         base_model = check_servable(folders[0])["base_model_name_or_path"]
         dtype = load_policy(portfolio / POLICIES_FOLDER / folders[0].name).chat.dtype

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from palm_theory.storage import explained_disk_errors, sync
+from palm_theory.files import explained_disk_errors, sync
 
 
 def write_atomically(path: Path, data: bytes) -> None:

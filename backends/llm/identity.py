@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from palm_theory.errors import InputError
-from palm_theory.storage import array_digest, canonical_json, folder_digests, sha256
+from palm_theory.files import array_digest, canonical_json, folder_digests, sha256
 
 OWN_PACKAGES = ("backends", "palm_theory")
 DEPTH = 100

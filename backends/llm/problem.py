@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from backends.llm.models import model_identity
+from backends.llm.model.loading import model_identity
 from backends.llm.rewards import Reward, reward_parameters
 from backends.llm.settings import Chat, Evaluation, Planning, Training, to_plain
 from backends.llm.texts import Prompt
 from palm_theory.errors import InputError
-from palm_theory.storage import canonical_json, sha256
+from palm_theory.files import canonical_json, sha256
 
 MIN_HELD_OUT = 2
 

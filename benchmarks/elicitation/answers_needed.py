@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.elicitation.simulate import Chooser, Run, User, about_weights, active, at_random, instance, simulate
-from palm_theory.elicitation import Elicitation
+from palm_theory.users.elicitation import Elicitation
 
 RESULTS = Path(__file__).resolve().parent / "results"
 EPSILON = 0.01

@@ -19,8 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from palm_theory.preference import Comparison
-from palm_theory.profiles import Profiles, Subject
+from palm_theory.users.preference import Comparison
+from palm_theory.users.profiles import Profiles, Subject
 
 SUBJECT = Subject(("a", "b"), ((1.0, 0.0), (1.0, 0.0)), "kill")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from backends.bandit import BanditBackend
 from palm_theory import Adaptive, Portfolio, build_portfolio
-from palm_theory.elicitation import Candidate, Elicitation
-from palm_theory.preference import Comparison, Posterior, logistic
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
+from palm_theory.users.elicitation import Candidate, Elicitation
+from palm_theory.users.preference import Comparison, Posterior, logistic
 
 CONTEXTS, ACTIONS = 8, 6
 BETA = 0.02

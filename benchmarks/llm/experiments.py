@@ -12,8 +12,8 @@ import numpy as np
 from backends.llm import Adapter, DecodingMixture, LLMBackend, LLMPolicy
 from benchmarks.llm.validation import held_out_weights, validate
 from palm_theory.covers import random_weights
-from palm_theory.planned import Planned
-from palm_theory.simplex import Array, simplex_lattice
+from palm_theory.geometry.simplex import Array, simplex_lattice
+from palm_theory.strategies.planned import Planned
 
 RealisedBy = Literal["training", "decoding"]
 

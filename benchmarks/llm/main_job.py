@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from backends.llm import LLMBackend, Workers
-from backends.llm.run import Run, duels, print_run, run
+from backends.llm.app.report import Run, duels, print_run, run
 from palm_theory import Planned
 from palm_theory.metrics import usage, usage_perplexity
 

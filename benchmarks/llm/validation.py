@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from palm_theory.simplex import Array, sample_dirichlet
+from palm_theory.geometry.simplex import Array, sample_dirichlet
 
 Evaluate = Callable[[Array], Array]
 """Weights w (d,) ↦ the vertex values R − f·1 (d,) of the policy made for w, measured on held-out prompts."""

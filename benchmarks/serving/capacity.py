@@ -22,7 +22,7 @@ from rich.table import Table
 
 from backends.bandit import BanditBackend
 from palm_theory import Adaptive, build_portfolio
-from palm_theory.simplex import sample_dirichlet
+from palm_theory.geometry.simplex import sample_dirichlet
 
 RESULT = Path(__file__).parent / "results" / "capacity.json"
 GIB = 2**30

@@ -21,11 +21,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from backends.llm import Adapter, Chat
-from backends.llm.models import load_model, load_tokenizer
+from backends.llm.model.loading import load_model, load_tokenizer
+from backends.llm.model.tokens import prompt_tokens
 from backends.llm.policies.adapter import attach_adapters
 from backends.llm.prompts import bundled_held_out
 from backends.llm.serving.engine import AdapterEngine, EngineSettings
-from backends.llm.tokens import prompt_tokens
 from benchmarks.common import machine
 from palm_theory.serving.engine import Piece, Question, Sampling
 

@@ -103,7 +103,7 @@ def measure() -> dict[str, Any]:
         upstream = f"http://127.0.0.1:{free_port()}"
         router = f"http://127.0.0.1:{(port := free_port())}"
         null = [sys.executable, "-m", "benchmarks.serving.null_upstream", upstream.rsplit(":", 1)[1]]
-        palm = [sys.executable, "-c", "from palm_theory.cli import main; main()", "serve", f"{folder}/portfolio"]
+        palm = [sys.executable, "-c", "from palm_theory.cli.app import main; main()", "serve", f"{folder}/portfolio"]
         palm += ["--upstream", upstream, "--port", str(port), "--log", "quiet"]
         with process(null, theirs, f"{upstream}/v1/models"), process(palm, ours, f"{router}/readyz") as running:
             load(router, theirs, 3)

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from palm_theory.backend import PolicyBackend, check_same_problem
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.contract.problem import check_same_problem
+from palm_theory.contract.value import Value
 from palm_theory.explorer.data import page_data
 from palm_theory.explorer.page import render
 from palm_theory.explorer.references import reference_of
 from palm_theory.explorer.subsets import SizedSubset, best_subsets
 from palm_theory.explorer.teaching import example
+from palm_theory.files import explained_disk_errors
 from palm_theory.portfolio import Portfolio
-from palm_theory.storage import explained_disk_errors
-from palm_theory.value import Value
 
 __all__ = ["SizedSubset", "best_subsets", "example", "page_data", "reference_of", "render", "write_page"]
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from palm_theory.backend import PolicyBackend
-from palm_theory.certificate import Certificate, Kind
+from palm_theory.certify.certificate import Certificate, Kind
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.contract.value import Value
 from palm_theory.explorer.references import FiniteReference, Reference, reference_of, through_portfolio
 from palm_theory.explorer.subsets import SizedSubset, best_subsets
 from palm_theory.portfolio import Member, Portfolio
-from palm_theory.value import Value
 from palm_theory.version import __version__
 
 

@@ -1,4 +1,4 @@
-// The geometry of Theorem 3, as in palm_theory.envelope: values, who serves, cells, corner weights.
+// The geometry of Theorem 3, as in palm_theory.geometry.envelope: values, who serves, cells, corner weights.
 // A policy is its vertex values G = R - f; J_w = <w, G>, summed over objectives in order, as Python does it.
 
 const ROUNDING = 1e-12;

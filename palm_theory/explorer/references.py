@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from palm_theory.audit import DEFAULT_CONFIDENCE, OptimalValueOracle, audit, confidence_limits, stack
-from palm_theory.backend import PolicyBackend, Power, solve
-from palm_theory.certificate import OF_THE_BACKEND, Certificate, Kind
-from palm_theory.envelope import lower_envelope
-from palm_theory.sandwich import SolvedWeights
-from palm_theory.simplex import Array, lattice_size, simplex_lattice
-from palm_theory.value import Value
+from palm_theory.certify.audit import DEFAULT_CONFIDENCE, OptimalValueOracle, audit, confidence_limits, stack
+from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate, Kind
+from palm_theory.certify.sandwich import SolvedWeights
+from palm_theory.contract.backend import PolicyBackend, Power
+from palm_theory.contract.calls import solve
+from palm_theory.contract.value import Value
+from palm_theory.geometry.envelope import lower_envelope
+from palm_theory.geometry.simplex import Array, lattice_size, simplex_lattice
 
 LATTICE_POINTS = 500
 """At most so many lattice weights at which a backend with a cheap J* is asked for it, for the page's upper bound."""

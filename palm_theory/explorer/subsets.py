@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import highspy
 import numpy as np
 
-from palm_theory.certificate import Certificate
-from palm_theory.envelope import ROUNDING, corner_weights, scalarize
+from palm_theory.certify.certificate import Certificate
+from palm_theory.certify.sandwich import AdditiveGap, MultiplicativeGap
+from palm_theory.contract.value import Value
 from palm_theory.explorer.references import Reference
-from palm_theory.quiet_highs import QuietHighs
-from palm_theory.sandwich import AdditiveGap, MultiplicativeGap
-from palm_theory.simplex import Array, sample_dirichlet
-from palm_theory.value import Value
+from palm_theory.geometry.envelope import ROUNDING, corner_weights, scalarize
+from palm_theory.geometry.quiet_highs import QuietHighs
+from palm_theory.geometry.simplex import Array, sample_dirichlet
 
 MAX_WEIGHTS = 3000
 """Weights in the table of gaps to begin with; audits of subsets add their worst corners."""

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from palm_theory.backend import PolicyBackend, backend_class
 from palm_theory.build import build_portfolio
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.contract.registry import backend_class
 from palm_theory.errors import InputError
 from palm_theory.portfolio import Portfolio
-from palm_theory.strategies import Adaptive
+from palm_theory.strategies.adaptive import Adaptive
 
 OBJECTIVES = ("helpful", "brief", "safe", "cheap", "polite", "original")
 

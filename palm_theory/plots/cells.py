@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palm_theory.errors import InputError
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from palm_theory.backend import PolicyBackend, Power, solve
+from palm_theory.contract.backend import PolicyBackend, Power
+from palm_theory.contract.calls import solve
 from palm_theory.errors import InputError
+from palm_theory.geometry.simplex import Array, simplex_lattice
 from palm_theory.plots.labels import extent
 from palm_theory.plots.optimum import checked_backend
 from palm_theory.plots.style import (
@@ -28,7 +30,6 @@ from palm_theory.plots.style import (
     slot_points,
 )
 from palm_theory.portfolio import Portfolio
-from palm_theory.simplex import Array, simplex_lattice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

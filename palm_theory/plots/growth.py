@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palm_theory.backend import PolicyBackend
-from palm_theory.certificate import Certificate
-from palm_theory.envelope import corner_weights, lower_envelope, rounding_at, scalarize
+from palm_theory.certify.certificate import Certificate
+from palm_theory.certify.sandwich import MultiplicativeGap, without_rounding
+from palm_theory.contract.backend import PolicyBackend
 from palm_theory.errors import InputError
+from palm_theory.geometry.envelope import corner_weights, lower_envelope, rounding_at, scalarize
+from palm_theory.geometry.simplex import Array, sample_dirichlet
 from palm_theory.plots.labels import label_ends
 from palm_theory.plots.optimum import checked_backend, optimal_values
 from palm_theory.plots.style import SMALL, STYLES, fitted, label_axes, new_axes, note, slot_points
 from palm_theory.portfolio import Portfolio
-from palm_theory.sandwich import MultiplicativeGap, without_rounding
-from palm_theory.simplex import Array, sample_dirichlet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

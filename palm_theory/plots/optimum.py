@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palm_theory.audit import OptimalValueOracle
-from palm_theory.backend import PolicyBackend, check_same_problem
+from palm_theory.certify.audit import OptimalValueOracle
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.contract.problem import check_same_problem
 from palm_theory.errors import CertificateError, InputError
+from palm_theory.geometry.simplex import Array
 from palm_theory.portfolio import Portfolio
-from palm_theory.simplex import Array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

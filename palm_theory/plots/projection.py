@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palm_theory.envelope import lower_envelope
+from palm_theory.geometry.envelope import lower_envelope
+from palm_theory.geometry.simplex import sample_dirichlet
 from palm_theory.plots.policies import title_of
 from palm_theory.plots.regions import handles, is_optimal, mark_worst
 from palm_theory.plots.style import SMALL, STYLES, TEXT, fitted, footer, new_axes, note, require_objectives, slot_points
 from palm_theory.portfolio import Portfolio
-from palm_theory.simplex import sample_dirichlet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from palm_theory.simplex import Array
+    from palm_theory.geometry.simplex import Array
 
 SHOWN = 5
 """Policies with a marker of their own: those that serve most users."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palm_theory import bounds, design
-from palm_theory.backend import PolicyBackend
 from palm_theory.bounds import Bound
+from palm_theory.contract.backend import PolicyBackend
 from palm_theory.covers import hybrid_size
 from palm_theory.errors import InputError
 from palm_theory.plots.labels import label_ends

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palm_theory.certificate import Certificate, Kind
+from palm_theory.certify.certificate import Certificate, Kind
+from palm_theory.geometry.simplex import Array
 from palm_theory.plots.cells import Cell, cells, clip, tint_numbers
 from palm_theory.plots.face import Face, face
 from palm_theory.plots.labels import extent, room_in_polygon, spread
@@ -29,7 +30,6 @@ from palm_theory.plots.style import (
 )
 from palm_theory.plots.triangle import columns, flat, ternary_axes
 from palm_theory.portfolio import Portfolio
-from palm_theory.simplex import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

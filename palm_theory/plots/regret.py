@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palm_theory.backend import PolicyBackend
-from palm_theory.envelope import lower_envelope, rounding_at
+from palm_theory.certify.sandwich import AdditiveGap, MultiplicativeGap, without_rounding
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.geometry.envelope import lower_envelope, rounding_at
+from palm_theory.geometry.simplex import Array, sample_dirichlet, simplex_lattice
 from palm_theory.plots.cells import Cell, cells
 from palm_theory.plots.face import Face, face
 from palm_theory.plots.optimum import optimal_values, required_backend
@@ -27,8 +29,6 @@ from palm_theory.plots.style import (
 )
 from palm_theory.plots.triangle import columns, flat, ternary_axes
 from palm_theory.portfolio import Portfolio
-from palm_theory.sandwich import AdditiveGap, MultiplicativeGap, without_rounding
-from palm_theory.simplex import Array, sample_dirichlet, simplex_lattice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

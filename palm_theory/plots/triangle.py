@@ -14,7 +14,7 @@ from palm_theory.plots.style import PAGE, SMALL, TEXT, fitted, new_axes, root_fi
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from palm_theory.simplex import Array
+    from palm_theory.geometry.simplex import Array
 
 SHORT = 44.0
 """Points: a name this short stands right under its corner, beside the ticks; a longer one under them."""

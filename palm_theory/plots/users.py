@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palm_theory.envelope import lower_envelope
+from palm_theory.geometry.envelope import lower_envelope
+from palm_theory.geometry.simplex import Array, validate_weights
 from palm_theory.metrics import USAGE_SAMPLES, usage
 from palm_theory.plots.cells import cells
 from palm_theory.plots.policies import title_of
 from palm_theory.plots.style import SMALL, TEXT, fitted, new_axes, note, points_up, settle, slot_points
 from palm_theory.portfolio import Portfolio
-from palm_theory.simplex import Array, validate_weights
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palm_theory.backend import PolicyBackend
-from palm_theory.certificate import Certificate
-from palm_theory.envelope import lower_envelope
-from palm_theory.hull import UpperHull
+from palm_theory.certify.certificate import Certificate
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.geometry.envelope import lower_envelope
+from palm_theory.geometry.hull import UpperHull
+from palm_theory.geometry.simplex import Array
 from palm_theory.plots.cells import cells
 from palm_theory.plots.face import Face, face
 from palm_theory.plots.optimum import checked_backend, optimal_values
 from palm_theory.plots.regions import corners_of, handles, mark_worst, remarks, worst_on
 from palm_theory.plots.style import BAND, TEXT, WORST, fitted, footer, label_axes, new_axes, note, slot_points
 from palm_theory.portfolio import Portfolio
-from palm_theory.simplex import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

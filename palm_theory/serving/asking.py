@@ -9,10 +9,10 @@ import numpy as np
 import orjson
 
 from palm_theory.errors import InputError, PalmError
+from palm_theory.geometry.simplex import Array, parse_weights
 from palm_theory.portfolio import Portfolio, WeightsLike
 from palm_theory.serving.errors import ApiError, bad_request, unavailable
 from palm_theory.serving.routing import Decision, RoutingTable
-from palm_theory.simplex import Array, parse_weights
 
 VIRTUAL = "palm"
 """The virtual model: the policy for the request's weights. ``palm:quality=.7,cost=.3`` carries them itself."""

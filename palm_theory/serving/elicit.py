@@ -8,14 +8,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from palm_theory.elicitation import Elicitation
 from palm_theory.errors import InputError, PalmError
-from palm_theory.profiles import Profiles
 from palm_theory.serving.body import read_object
 from palm_theory.serving.errors import ApiError, unavailable
 from palm_theory.serving.limits import Limits
 from palm_theory.serving.reply import JSON, json_bytes
-from palm_theory.session import ConflictError, Session
+from palm_theory.users.elicitation import Elicitation
+from palm_theory.users.profiles import Profiles
+from palm_theory.users.session import ConflictError, Session
 
 PATH = "/v1/palm/elicit/{user}"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from palm_theory.envelope import scalarize
+from palm_theory.geometry.envelope import scalarize
+from palm_theory.geometry.simplex import Array
 from palm_theory.portfolio import Portfolio
-from palm_theory.simplex import Array
 
 REMEMBERED = 4096
 """Decisions kept: users ask again and again with the same weights."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from palm_theory.errors import ArtifactError
 from palm_theory.serving.routing import Decision
-from palm_theory.traffic import ServedRequest, TrafficLog
+from palm_theory.traffic.log import ServedRequest, TrafficLog
 
 logger = logging.getLogger(__name__)
 

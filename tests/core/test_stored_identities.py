@@ -16,15 +16,16 @@ import pytest
 from backends.bandit import BanditBackend
 from backends.convex import ConvexBackend
 from backends.graph import GraphBackend
-from backends.gym import GymBackend, Training
+from backends.gym import GymBackend
+from backends.gym.backend import Training
 from backends.integer import IntegerBackend
 from backends.knapsack import KnapsackBackend
 from backends.linear import LinearBackend
 from backends.mdp import MDPBackend
-from backends.program import LinearProgram
+from backends.programs.program import LinearProgram
 from backends.table import TableBackend
 from palm_theory import Adaptive, Palm, Planned, PolicyBackend, RandomWeights, UniformGrid
-from palm_theory.backend import problem_description, problem_fingerprint
+from palm_theory.contract.problem import problem_description, problem_fingerprint
 
 CORNERS = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.25], [0.25, 0.5]]])
 """Rewards (2, 2, 2): of two contexts or states, two actions."""

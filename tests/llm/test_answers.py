@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from backends.llm import Training
 from backends.llm.rewards import resolve_reward, score
 from palm_theory import Portfolio, UniformGrid, build_portfolio
-from palm_theory.candidates import read_candidates
-from palm_theory.cli import app
+from palm_theory.cli.app import app
 from palm_theory.errors import InputError
+from palm_theory.users.candidates import read_candidates
 
 
 def test_policies_answer_and_a_user_chooses_between_the_answers(make_backend, tmp_path: Path):

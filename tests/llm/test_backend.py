@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from backends.llm import Adapter, DecodingMixture, GibbsResampling, LLMBackend, Reference, Training, Workers, make_soup
-from backends.llm.jobs import PROGRESS_FILE
-from backends.llm.pools import SCORES_FILE, TEXTS_FILE
+from backends.llm.measure.pools import SCORES_FILE, TEXTS_FILE
+from backends.llm.work.jobs import PROGRESS_FILE
 from palm_theory import Planned, Portfolio, Status, build_portfolio
 from palm_theory.errors import ArtifactError, BackendError, InputError
 from palm_theory.testing import check_conformance
@@ -167,7 +167,7 @@ def test_killed_training_goes_on_by_itself_and_ends_the_same(make_backend, tmp_p
         wait_for(job.folder / PROGRESS_FILE, '"done": 3')
         listing = subprocess.check_output(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], text=True)
         for line in listing.splitlines():
-            if "backends.llm.child" in line:
+            if "backends.llm.work.child" in line:
                 os.kill(int(line.split()[0]), signal.SIGKILL)
 
     killer = threading.Thread(target=kill_child)

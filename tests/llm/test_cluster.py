@@ -15,8 +15,8 @@ import pytest
 from cluster_helpers import add_node, alive, wait_until
 
 from backends.llm import RemoteWorkers, Training, Workers
-from backends.llm.jobs import STEPS_FILE
-from backends.llm.worker import run_claimed
+from backends.llm.work.jobs import STEPS_FILE
+from backends.llm.work.worker import run_claimed
 from palm_theory import RandomWeights, build_portfolio
 from palm_theory.errors import InputError
 

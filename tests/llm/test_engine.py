@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from backends.llm import DecodingMixture, LLMPolicy
-from backends.llm.models import load_model, load_tokenizer
+from backends.llm.model.loading import load_model, load_tokenizer
+from backends.llm.model.tokens import prompt_tokens
 from backends.llm.policies.adapter import Adapter, attach_adapters
 from backends.llm.serving.draw import Drawer, draw
 from backends.llm.serving.engine import AdapterEngine, EngineSettings
 from backends.llm.serving.text import TextStream
-from backends.llm.tokens import prompt_tokens
 from palm_theory.errors import InputError
 from palm_theory.serving.engine import Piece, Question, Sampling, Started
 from palm_theory.serving.errors import ApiError

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from backends.bandit import BanditBackend
 from backends.llm import Training
-from backends.llm.chat import load_portfolio, side_by_side
-from backends.llm.export import check_servable, export_portfolio
+from backends.llm.app.chat import load_portfolio, side_by_side
+from backends.llm.app.export import check_servable, export_portfolio
 from palm_theory import Planned, build_portfolio
-from palm_theory.cli import app
+from palm_theory.cli.app import app
 from palm_theory.errors import ArtifactError, InputError
 
 

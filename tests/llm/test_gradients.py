@@ -14,8 +14,8 @@ from backends.llm.problem import Problem
 from backends.llm.rewards import Reward
 from backends.llm.settings import Algorithm, Chat, Evaluation, Planning, Training
 from backends.llm.texts import Prompt
-from backends.llm.trainers import SequenceKLGRPOTrainer
-from backends.llm.training import make_trainer
+from backends.llm.train.trainers import SequenceKLGRPOTrainer
+from backends.llm.train.training import make_trainer
 
 from .tiny import make_tiny_model
 

@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from scipy.special import softmax
 
 from backends.llm import Evaluation, Planning, Reference, Training
-from backends.llm.decoding import Sampled
-from backends.llm.offline import _totals, contrast, pick, take_plan_steps
+from backends.llm.measure.pools import TEXTS_FILE, load_answers
+from backends.llm.model.decoding import Sampled
+from backends.llm.model.tokens import prompt_tokens
 from backends.llm.policies.adapter import WEIGHTS_FILE
-from backends.llm.pools import TEXTS_FILE, load_answers
-from backends.llm.tokens import prompt_tokens
-from backends.llm.training import PLAN_FOLDER, make_trainer, train
+from backends.llm.train.offline import _totals, contrast, pick, take_plan_steps
+from backends.llm.train.training import PLAN_FOLDER, make_trainer, train
 from palm_theory.errors import ArtifactError, InputError
 
 from .conftest import PROMPTS
@@ -153,7 +153,7 @@ def test_killed_between_plan_steps_and_training_is_the_same_as_undisturbed(
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut")
     assert (tmp_path / "cut" / PLAN_FOLDER / WEIGHTS_FILE).is_file()
-    monkeypatch.setattr("backends.llm.training.take_plan_steps", killed)
+    monkeypatch.setattr("backends.llm.train.training.take_plan_steps", killed)
     run(tmp_path / "cut")
     whole, cut = (load_file(tmp_path / name / "adapter" / WEIGHTS_FILE) for name in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.llm.decoding import _batches, draw, sample_completions
-from backends.llm.models import load_model
-from backends.llm.packing import can_pack, pack, packed_logits, shared_prompts
-from backends.llm.scoring import gather_logprobs, next_token_logprobs
+from backends.llm.model.decoding import _batches, draw, sample_completions
+from backends.llm.model.loading import load_model
+from backends.llm.model.packing import can_pack, pack, packed_logits, shared_prompts
+from backends.llm.model.scoring import gather_logprobs, next_token_logprobs
 from backends.llm.settings import Chat
 
 TOKENS = st.lists(st.integers(1, 20), min_size=1, max_size=5)
@@ -44,7 +44,7 @@ def test_scoring_packs_shared_prompts_and_gives_the_same(model, monkeypatch: pyt
     prompts, answers = [[1, 2], [1, 2], [3]], [[4, 5, 6], [7], [8, 9]]
     with torch.no_grad():
         packed = gather_logprobs(next_token_logprobs(model, prompts, answers, 0), answers)
-        monkeypatch.setattr("backends.llm.scoring.can_pack", lambda model: False)
+        monkeypatch.setattr("backends.llm.model.scoring.can_pack", lambda model: False)
         plain = gather_logprobs(next_token_logprobs(model, prompts, answers, 0), answers)
     for first, second in zip(packed, plain, strict=True):
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)

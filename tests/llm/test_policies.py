@@ -12,12 +12,12 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from backends.llm import Adapter, Chat, DecodingMixture, GibbsResampling, Reference, make_soup
-from backends.llm.models import load_model
+from backends.llm.model.loading import load_model
+from backends.llm.model.scoring import gather_logprobs, next_token_logprobs
+from backends.llm.model.tokens import prompt_tokens
 from backends.llm.policies import load_policy, policy_digest, save_policy
 from backends.llm.policies.base import in_float32
 from backends.llm.rewards import resolve_rewards
-from backends.llm.scoring import gather_logprobs, next_token_logprobs
-from backends.llm.tokens import prompt_tokens
 from palm_theory.errors import ArtifactError, InputError
 
 PROMPTS = ["I like tea", "the cat"]

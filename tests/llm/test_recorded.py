@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from backends.llm.evaluation import Measured, save_measured
-from backends.llm.recorded import recorded_answers
+from backends.llm.app.recorded import recorded_answers
+from backends.llm.measure.evaluation import Measured, save_measured
 from palm_theory import Certificate, Kind, Member, Portfolio
+from palm_theory.contract.normalizer import IDENTITY
 from palm_theory.explorer.data import page_data
-from palm_theory.normalizer import IDENTITY
 
 PROMPTS = ["Why?", "Who are you?", "When?"]
 

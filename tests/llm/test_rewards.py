@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from backends.llm import Completion, Prompt, Reward, arithmetic_prompts
-from backends.llm.models import package_file
+from backends.llm.model.loading import package_file
 from backends.llm.rewards import built_in_rewards, resolve_reward, resolve_rewards, reward_parameters, score
 from backends.llm.rewards.relevance import PACKAGE
+from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import BackendError, InputError
-from palm_theory.normalizer import Normalizer
 
 LIMIT = 10
 

@@ -15,8 +15,8 @@ import httpx2 as httpx
 import pytest
 from openai import BadRequestError, OpenAI
 
-from backends.llm.chat import load_portfolio
-from backends.llm.models import load_tokenizer
+from backends.llm.app.chat import load_portfolio
+from backends.llm.model.loading import load_tokenizer
 
 from .test_engine import plain_greedy
 from .tiny import make_tiny_model
@@ -31,7 +31,7 @@ class Palm:
     def __init__(self, *arguments: str, log: Path) -> None:
         self.log = log
         with log.open("wb") as errors:
-            command = [sys.executable, "-c", "from palm_theory.cli import main; main()", "serve", *arguments]
+            command = [sys.executable, "-c", "from palm_theory.cli.app import main; main()", "serve", *arguments]
             environment = {**os.environ, "PYTHONPATH": str(ROOT), "PALM_API_KEYS": ""}
             self.process = subprocess.Popen([*command, "--port", "0"], stderr=errors, env=environment)
         self.url = self._wait_for_url()
@@ -238,14 +238,14 @@ def test_bad_arguments_are_one_line_on_standard_error(saved: Path, tmp_path: Pat
         ([str(saved), "--api-key-file", str(tmp_path / "none")], "cannot read the keys"),
     ]
     for arguments, message in cases[:2]:
-        command = [sys.executable, "-c", "from palm_theory.cli import main; main()", "serve", *arguments]
+        command = [sys.executable, "-c", "from palm_theory.cli.app import main; main()", "serve", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
         assert done.returncode == 2
         assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1
     from typer.testing import CliRunner
 
-    from palm_theory.cli import app
+    from palm_theory.cli.app import app
 
     for arguments, message in cases[2:]:
         result = CliRunner().invoke(app, ["serve", *arguments])
@@ -254,7 +254,7 @@ def test_bad_arguments_are_one_line_on_standard_error(saved: Path, tmp_path: Pat
 
 def test_routing_needs_no_torch():
     code = (
-        "import sys, palm_theory.cli, palm_theory.serving.app, palm_theory.serving.upstream; "
+        "import sys, palm_theory.cli.app, palm_theory.serving.app, palm_theory.serving.upstream; "
         "import palm_theory.serving.server, palm_theory.serving.local; "
         "sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'peft')))"
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from backends.llm import LLMBackend, Reference, Workers, paired_difference
-from backends.llm.models import BUNDLED_PACKAGE, load_model, load_tokenizer, model_source, package_file
+from backends.llm.model.loading import BUNDLED_PACKAGE, load_model, load_tokenizer, model_source, package_file
 from backends.llm.settings import DEFAULT_MODEL, Chat
 from palm_theory import Planned
 

@@ -35,8 +35,8 @@ from backends.llm.policies import load_policy, policy_digest, save_policy
 from backends.llm.rewards import built_in_rewards, resolve_reward, reward_parameters
 from backends.llm.rewards.reward_model import RewardModel
 from backends.llm.settings import to_plain
-from palm_theory.backend import problem_description, problem_fingerprint
-from palm_theory.storage import canonical_json, sha256
+from palm_theory.contract.problem import problem_description, problem_fingerprint
+from palm_theory.files import canonical_json, sha256
 
 OWN_FILE = """\
 from dataclasses import dataclass

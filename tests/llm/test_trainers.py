@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from backends.llm import Training
-from backends.llm.training import make_trainer
+from backends.llm.train.training import make_trainer
 
 from .tolerance import assert_equal_but_for_rounding, rounding_error
 
@@ -55,7 +55,7 @@ def test_a_steps_gradient_is_that_without_sharing(trainer, monkeypatch: pytest.M
         return torch.autograd.grad(trainer.compute_loss(trainer.model, batch), wanted)
 
     shared = gradient()
-    monkeypatch.setattr("backends.llm.trainers.can_pack", lambda model: False)
+    monkeypatch.setattr("backends.llm.train.trainers.can_pack", lambda model: False)
     # The longest sums are the gradients of the weights, over every token of every row.
     tokens = batch["prompt_ids"].numel() + batch["completion_ids"].numel()
     assert_equal_but_for_rounding(shared, gradient(), rounding_error(trainer.model, gradient, tokens))

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from backends.llm import Evaluation, Reference, Training, paired_difference
+from backends.llm.model.tokens import prompt_tokens, training_prompt
 from backends.llm.policies.adapter import WEIGHTS_FILE
 from backends.llm.settings import VLLM_MODES
-from backends.llm.tokens import prompt_tokens, training_prompt
-from backends.llm.trainers import trainer_config
-from backends.llm.training import CHECKPOINT_FOLDER, is_trained, last_checkpoint, make_trainer, train
+from backends.llm.train.trainers import trainer_config
+from backends.llm.train.training import CHECKPOINT_FOLDER, is_trained, last_checkpoint, make_trainer, train
 from palm_theory.errors import ArtifactError, BackendError, InputError
 
 from .conftest import PROMPTS

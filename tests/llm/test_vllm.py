@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from backends.llm.vllm import check_settings, write_script
+from backends.llm.app.vllm import check_settings, write_script
 from palm_theory import Certificate, Portfolio, Value
-from palm_theory.certificate import Kind
-from palm_theory.cli import app
+from palm_theory.certify.certificate import Kind
+from palm_theory.cli.app import app
 from palm_theory.errors import ArtifactError
 
 from .tiny_portfolio import tiny_backend, tiny_policies

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from backends.llm import Adapter, Chat, LLMBackend, LLMPolicy, Reference
 from palm_theory import Certificate, Portfolio, Value
-from palm_theory.certificate import Kind
+from palm_theory.certify.certificate import Kind
 
 VALUES = ([0.9, 0.2], [0.6, 0.6], [0.2, 0.9])
 WEIGHTS = ([1.0, 0.0], [0.5, 0.5], [0.0, 1.0])

@@ -15,8 +15,8 @@ pytest.importorskip("aiohttp", reason="the extra serve is not installed")
 from aiohttp import web
 
 from palm_theory import Certificate, Portfolio, Value
-from palm_theory.certificate import Kind
-from palm_theory.normalizer import IDENTITY
+from palm_theory.certify.certificate import Kind
+from palm_theory.contract.normalizer import IDENTITY
 from palm_theory.portfolio import Member
 from palm_theory.serving.answer import Router
 from palm_theory.serving.app import make_app

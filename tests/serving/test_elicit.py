@@ -7,14 +7,14 @@ from pathlib import Path
 import httpx2 as httpx
 
 from palm_theory import Portfolio
-from palm_theory.elicitation import Elicitation
-from palm_theory.profiles import Profiles
 from palm_theory.serving.answer import Router
 from palm_theory.serving.app import make_app
 from palm_theory.serving.asking import Asker
 from palm_theory.serving.elicit import add_elicitation
 from palm_theory.serving.limits import Limits
 from palm_theory.serving.server import Server
+from palm_theory.users.elicitation import Elicitation
+from palm_theory.users.profiles import Profiles
 from tests.serving.conftest import FakeUpstream, Running, forwarding
 
 

@@ -14,7 +14,7 @@ from openai import APIError, APIStatusError, InternalServerError, NotFoundError,
 from palm_theory import Portfolio
 from palm_theory.serving.limits import Limits
 from palm_theory.serving.weights_log import WeightsLog, hashed
-from palm_theory.traffic import read_traffic
+from palm_theory.traffic.log import read_traffic
 from tests.serving.conftest import Serve, forwarding
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from backends.bandit import BanditBackend
 from backends.table import TableBackend
 from palm_theory import Adaptive, Certificate, Portfolio, RandomWeights, build_portfolio
-from palm_theory.certificate import Kind
+from palm_theory.certify.certificate import Kind
 from palm_theory.errors import BackendError, InputError
-from palm_theory.hull import UpperHull
+from palm_theory.geometry.hull import UpperHull
 from palm_theory.serving.asking import Asker, policy_names
 from palm_theory.serving.errors import ApiError
 from palm_theory.serving.routing import RoutingTable

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from backends.llm.decoding import Sampled
+from backends.llm.model.decoding import Sampled
+from backends.llm.model.scoring import next_token_logprobs
+from backends.llm.model.tokens import Tokens
 from backends.llm.policies.base import LLMPolicy, TokenSession
-from backends.llm.scoring import next_token_logprobs
 from backends.llm.settings import Chat
-from backends.llm.tokens import Tokens
 from palm_theory.errors import ArtifactError
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"

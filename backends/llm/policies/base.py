@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from backends.llm.decoding import Experts, Sampled, sample_completions
-from backends.llm.models import end_tokens, load_model, load_tokenizer
-from backends.llm.scoring import gather_logprobs
+from backends.llm.model.decoding import Experts, Sampled, sample_completions
+from backends.llm.model.loading import end_tokens, load_model, load_tokenizer
+from backends.llm.model.scoring import gather_logprobs
+from backends.llm.model.tokens import Tokens, prompt_tokens, to_completion
 from backends.llm.settings import Chat
 from backends.llm.texts import Completion
-from backends.llm.tokens import Tokens, prompt_tokens, to_completion
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
 
 SCORING_BATCH = 8
 

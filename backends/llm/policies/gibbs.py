@@ -14,7 +14,7 @@ from backends.llm.policies.base import LLMPolicy, Replies, Session
 from backends.llm.rewards import Reward, score
 from backends.llm.texts import Completion
 from palm_theory.errors import InputError
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backends.llm.decoding import Experts
+from backends.llm.model.decoding import Experts
+from backends.llm.model.scoring import next_token_logprobs
+from backends.llm.model.tokens import Tokens
 from backends.llm.policies.adapter import attach_adapters
 from backends.llm.policies.base import LLMPolicy, TokenSession
-from backends.llm.scoring import next_token_logprobs
 from backends.llm.settings import Chat
-from backends.llm.tokens import Tokens
 from palm_theory.errors import InputError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.llm.files import copy_files, write_atomically
-from backends.llm.models import model_identity
+from backends.llm.model.loading import model_identity
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter, Reference, check_adapter
 from backends.llm.policies.base import LLMPolicy
 from backends.llm.policies.gibbs import GibbsResampling
@@ -16,7 +16,7 @@ from backends.llm.policies.mixture import DecodingMixture
 from backends.llm.rewards import Reward, reward_parameters
 from backends.llm.settings import Chat, chat_from_plain, to_plain
 from palm_theory.errors import ArtifactError, InputError
-from palm_theory.storage import canonical_json, folder_digests, sha256
+from palm_theory.files import canonical_json, folder_digests, sha256
 
 POLICY_FILE = "palm_policy.json"
 CARD_FILE = "README.md"

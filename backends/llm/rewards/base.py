@@ -10,9 +10,9 @@ import numpy as np
 
 from backends.llm.identity import identity
 from backends.llm.texts import as_completion
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.errors import BackendError, InputError
-from palm_theory.normalizer import IDENTITY, Normalizer
-from palm_theory.simplex import Array
+from palm_theory.geometry.simplex import Array
 
 Measure = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 """The one signature of a reward function: (prompts, completions), each (n,), to n floats. Prompts are ``Prompt`` and

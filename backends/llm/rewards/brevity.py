@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from backends.llm.rewards.base import Reward
 from backends.llm.texts import as_completion
+from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import InputError
-from palm_theory.normalizer import Normalizer
 
 
 @dataclass(frozen=True)

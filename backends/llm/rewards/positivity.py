@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from backends.llm.rewards.base import Reward
+from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import InputError
-from palm_theory.normalizer import Normalizer
 
 
 @lru_cache(maxsize=1)

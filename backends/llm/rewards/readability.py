@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backends.llm.rewards.base import Reward
+from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import InputError
-from palm_theory.normalizer import Normalizer
 
 HARDEST = 18.0
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from backends.llm.models import device, package_file
+from backends.llm.model.loading import device, package_file
 from backends.llm.rewards.base import Reward
 from palm_theory.errors import InputError
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from backends.llm.models import device, model_identity
+from backends.llm.model.loading import device, model_identity
 from backends.llm.rewards.base import Reward
 from palm_theory.errors import InputError
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from backends.llm.tokens import Tokens, padded_batch
+from backends.llm.model.tokens import Tokens, padded_batch
 from palm_theory.errors import InputError
 
 R = TypeVar("R")

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from backends.llm.models import end_tokens, load_model, load_tokenizer
+from backends.llm.model.loading import end_tokens, load_model, load_tokenizer
+from backends.llm.model.tokens import Tokens
 from backends.llm.policies.adapter import Adapter, Reference, attach_adapters
 from backends.llm.policies.base import LLMPolicy
 from backends.llm.serving.batch import BASE, Batch
 from backends.llm.serving.draw import Drawer, draw
 from backends.llm.serving.prompt import question_tokens
 from backends.llm.serving.text import TextStream
-from backends.llm.tokens import Tokens
 from palm_theory.errors import InputError
 from palm_theory.serving.engine import Deliver, Event, Piece, Question, Started
 from palm_theory.serving.errors import ApiError, bad_request, unavailable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backends.llm.tokens import Tokens
+from backends.llm.model.tokens import Tokens
 from palm_theory.serving.errors import ApiError, bad_request
 
 

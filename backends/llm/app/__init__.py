@@ -1,0 +1,1 @@
+"""What people get of the language model backend: reports, chat, answers, export."""

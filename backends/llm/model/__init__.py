@@ -1,0 +1,1 @@
+"""The base model: loading it, tokens, sampling and scoring completions."""

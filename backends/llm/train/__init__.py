@@ -1,0 +1,1 @@
+"""Training one policy: a LoRA adapter for one weight vector."""

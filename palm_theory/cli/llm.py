@@ -1,0 +1,201 @@
+"""``palm build llm``, ``palm chat`` and ``palm export``: language models, through whatever backend is installed as llm.
+
+The backend is reached by its entry point, so that no command loads its libraries before they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from palm_theory.contract.registry import backend_class
+from palm_theory.errors import InputError
+from palm_theory.executors.options import ray_executor, slurm_executor
+from palm_theory.geometry.simplex import parse_weights
+from palm_theory.portfolio import Portfolio
+from palm_theory.strategies.base import Strategy
+from palm_theory.strategies.baselines import RandomWeights, UniformGrid
+from palm_theory.strategies.planned import Planned
+
+LLM_MODULE = "backends.llm."
+
+
+def is_of_llm(portfolio: Portfolio) -> bool:
+    """Whether the portfolio's policies are language models."""
+    return str(portfolio.problem.get("backend", "")).startswith(LLM_MODULE)
+
+
+Saved = Annotated[Path, typer.Argument(help="A portfolio's folder.")]
+
+
+def _llm() -> Any:
+    return backend_class("llm")
+
+
+def build_llm(
+    model: Annotated[
+        str | None, typer.Option(help="Hugging Face id or folder. Default: the embedded SmolLM2-135M-Instruct.")
+    ] = None,
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reward",
+            help="Repeat: brevity, relevance, positivity, safety, readability, correctness; name=MODEL for a reward "
+            "model; module:function for your own. Default: the first three.",
+        ),
+    ] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Training prompts, one a line or .jsonl.")] = None,
+    held_out: Annotated[Path | None, typer.Option(help="Evaluation prompts, one a line or .jsonl.")] = None,
+    beta: Annotated[float, typer.Option(help="β > 0, the price of one nat of KL from the base model.")] = 0.05,
+    preset: Annotated[str, typer.Option(help="tiny: under 3 minutes on two cores; default: under 15.")] = "default",
+    strategy: Annotated[
+        Literal["planned", "uniform", "random"], typer.Option(help="How weights are chosen.")
+    ] = "planned",
+    epsilon: Annotated[float, typer.Option(help="planned: stop where the forecast gap is at most this.")] = 0.05,
+    max_policies: Annotated[
+        int | None,
+        typer.Option(
+            "--max-policies",
+            "-k",
+            help="planned: fine-tunes at most. Default: one an objective and, but for tiny, one more.",
+        ),
+    ] = None,
+    number: Annotated[int, typer.Option("--number", "-n", help="uniform: n of the lattice; random: how many.")] = 2,
+    workers: Annotated[int, typer.Option(help="Training processes at once; 0 for one a GPU, or one a core.")] = 0,
+    gpu: Annotated[list[str] | None, typer.Option("--gpu", help="GPU id of each worker; repeat.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Train on a Ray cluster: ADDRESS[,gpus=1][,cpus=4][,memory=64][,RESOURCE=AMOUNT], what each job holds "
+            "(gpus may be a fraction, memory in GB). ADDRESS: auto on a machine of the cluster, ray://HEAD:10001 from "
+            "outside, local to try it out. RUNS must be on a file system that all machines share."
+        ),
+    ] = None,
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            help="Train as SLURM jobs: partition=P,gpus=1,cpus=4,memory=64,time=8:00:00[,max_jobs=8][,account=A …any "
+            "sbatch option]. RUNS must be on a file system that all nodes share."
+        ),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Where samples, checkpoints and evaluations are kept.")] = Path("runs/llm"),
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the portfolio. Default: RUNS/portfolio.")] = None,
+) -> None:
+    """LoRA adapters of a language model: forecast, train, measure, certify.
+
+    Killed, it goes on where it stopped: run the same command again.
+
+    \b
+      palm build llm --preset tiny
+      palm build llm --model Qwen/Qwen2.5-3B-Instruct --reward brevity --reward helpful=REWARD_MODEL --gpu 0 --gpu 1
+      palm build llm --runs /shared/runs --cluster auto,gpus=1,cpus=4
+      palm build llm --runs /shared/runs --slurm partition=gpu,gpus=1,cpus=4,time=8:00:00
+    """
+    where = _workers(workers, gpu, cluster, slurm, runs)
+    backend = llm_backend(model, reward, prompts, held_out, beta, preset, seed, runs, where)
+    target = out or runs / "portfolio"
+    most = backend.affordable_policies if max_policies is None else max_policies
+    backend.build(_strategy(strategy, epsilon, most, number, seed), target, Console())
+    typer.echo(f"saved in {target}")
+
+
+def llm_backend(
+    model: str | None,
+    reward: list[str] | None,
+    prompts: Path | None,
+    held_out: Path | None,
+    beta: float,
+    preset: str,
+    seed: int,
+    runs: Path,
+    workers: Any,
+) -> Any:
+    """The ``llm`` backend of the command line's options, whose jobs run where ``workers`` says."""
+    make = _llm()
+    return make(
+        **({} if model is None else {"model": model}),
+        **({"rewards": reward} if reward else {}),
+        prompts=prompts,
+        held_out=held_out,
+        beta=beta,
+        preset_name=preset,
+        seed=seed,
+        folder=runs,
+        workers=workers,
+    )
+
+
+def llm_workers(count: int, gpu: list[str] | None) -> Any:
+    """Worker processes of this machine: ``count``, or one a GPU, or one a core."""
+    return _llm().workers_for(count or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ()))
+
+
+def _workers(count: int, gpu: list[str] | None, cluster: str | None, slurm: str | None, runs: Path) -> Any:
+    if cluster is None and slurm is None:
+        return llm_workers(count, gpu)
+    if gpu or count or (cluster is not None and slurm is not None):
+        raise InputError("--cluster, --slurm and --workers with --gpu are three places to train; choose one")
+    if cluster is not None:
+        return _llm().remote_workers(ray_executor(cluster))
+    return _llm().remote_workers(slurm_executor(slurm or "", runs / "slurm"))
+
+
+def _strategy(name: str, epsilon: float, max_policies: int, number: int, seed: int) -> Strategy:
+    if name == "planned":
+        return Planned(epsilon, max_policies)
+    return UniformGrid(number) if name == "uniform" else RandomWeights(number, seed)
+
+
+def chat_command(
+    portfolio: Saved,
+    weights: Annotated[
+        str | None, typer.Option("--weights", "-w", help="name=weight,…: the policy for these. Default: all policies.")
+    ] = None,
+    prompt: Annotated[list[str] | None, typer.Option("--prompt", "-p", help="Ask this and stop; repeat.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sampling.")] = 0,
+) -> None:
+    """Talk to the policy that serves your weights, or to all policies side by side.
+
+    \b
+      palm chat portfolio --weights brevity=.7,positivity=.3
+      palm chat portfolio --prompt "Why is the sky blue?"
+    """
+    llm = _llm()
+    loaded = llm.open_portfolio(portfolio)
+    members = list(loaded) if weights is None else [loaded.select(parse_weights(weights))]
+    questions = iter(prompt) if prompt else iter(lambda: typer.prompt("you", prompt_suffix="> "), "")
+    try:
+        for number, question in enumerate(questions):
+            llm.answer(members, question, seed + number, Console())
+    except typer.Abort:
+        typer.echo("")
+
+
+def export_command(
+    portfolio: Saved,
+    out: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    base_model: Annotated[
+        str | None, typer.Option(help="The id or path by which your server knows the base model.")
+    ] = None,
+    serve: Annotated[
+        Literal["vllm"] | None, typer.Option(help="Also write OUT/serve.sh, the command that serves them all.")
+    ] = None,
+) -> None:
+    """One PEFT folder a policy, as peft, transformers and vLLM load them.
+
+    \b
+      palm export runs/llm/portfolio adapters --base-model HuggingFaceTB/SmolLM2-135M-Instruct --serve vllm
+      adapters/serve.sh                                                    # where vLLM and a GPU are
+      palm serve runs/llm/portfolio --upstream http://127.0.0.1:8001
+    """
+    llm = _llm()
+    folders = llm.export(portfolio, out, base_model)
+    for folder in folders:
+        typer.echo(str(folder))
+    if serve == "vllm":
+        typer.echo(str(llm.vllm_script(portfolio, out, folders)))

@@ -1,0 +1,1 @@
+"""What a backend is, and the only way to call it."""

@@ -1,0 +1,181 @@
+"""The contract of a backend: what the core asks of anything that can optimise a weighted sum of rewards."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from palm_theory.bounds import OracleError
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
+from palm_theory.contract.value import Value, as_number
+from palm_theory.errors import InputError
+from palm_theory.files import load_plain_data, save_plain_data
+from palm_theory.geometry.simplex import Array
+
+
+class Status(Enum):
+    """How a solve ended; the member's value is the text shown to people."""
+
+    OPTIMAL = "solved to optimality"
+    BOUNDED = "stopped early with an upper bound on the optimum"
+    TRAINED = "trained, with no bound on the distance to the optimum"
+    FAILED = "failed"
+
+
+class Power(Enum):
+    """An optional ability of a backend, declared in ``PolicyBackend.powers``."""
+
+    OPTIMAL_VALUE = "optimal_value: exact J* at any weight, cheaply: audits ask for it at every corner weight"
+    ALL_VALUES = "all_values: the values of every policy, where there are finitely many"
+    SURROGATE = "surrogate: a cheap backend that forecasts this one"
+    PAIRED_VALUES = "paired_values: what each evaluation unit gave, the same units for every policy"
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The answer of ``optimize`` with its evidence.
+
+    ``policy`` is π; ``value`` its R and f; ``upper_bound`` an upper bound on J*_w at the weights solved where the
+    solver has one (a dual value, say); ``status`` how the solve ended, ``message`` the details of a failure. Raises
+    InputError where one of the last three is of a wrong type.
+    """
+
+    policy: Any
+    value: Value
+    upper_bound: float | None = None
+    status: Status = Status.OPTIMAL
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.upper_bound is not None:
+            object.__setattr__(self, "upper_bound", as_number(self.upper_bound, "upper_bound"))
+        if not isinstance(self.status, Status):
+            raise InputError(f"status must be a Status, got {self.status!r}")
+        if not isinstance(self.message, str):
+            raise InputError(f"message must be text, got {self.message!r}")
+
+
+class PolicyBackend(ABC):
+    """A set of policies with d rewards and a regulariser, and a way to maximise J_w(π) = ⟨w, R(π)⟩ − f(π).
+
+    Laws (checked by ``palm_theory.testing``): rewards lie in [0, R_max] and f in [0, f_max]; ``optimize`` depends on
+    the weights alone; ``evaluate(optimize(w).policy)`` gives the value of the solution; within the declared
+    ``oracle_error``, ``optimize(w)`` beats every policy seen at w; J* is convex in w; saved policies load unchanged.
+
+    ``class MyBackend(PolicyBackend, kind="my-package/my-backend")`` declares the word under which its problems are
+    stored. Declare one and never change it: without it the class's import path is the word, and a class that moves
+    makes every folder it wrote foreign. A subclass has a word of its own, being another problem.
+    """
+
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, *, kind: str | None = None, **others: Any) -> None:
+        super().__init_subclass__(**others)
+        cls.kind = kind or f"{cls.__module__}.{cls.__qualname__}"
+
+    @property
+    @abstractmethod
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the d objectives, unique, in the order of the reward vector."""
+
+    @property
+    @abstractmethod
+    def reward_max(self) -> float:
+        """R_max > 0: every R(π) lies in [0, R_max]^d."""
+
+    @property
+    @abstractmethod
+    def regularizer_max(self) -> float | None:
+        """f_max: f(π) ≤ f_max for every policy ``optimize`` returns and for the optima, which are others where
+        ``optimize`` is approximate; 0 without a regulariser, None if unknown."""
+
+    @abstractmethod
+    def optimize(self, weights: Array) -> Solution:
+        """A policy that maximises J_w, for one validated weight vector (d,). A stochastic backend draws its seed
+        from ``seed_for(its own seed, weights)``, so that the order of solves does not matter."""
+
+    @abstractmethod
+    def evaluate(self, policy: Any) -> Value:
+        """R(π) and f(π)."""
+
+    @property
+    def oracle_error(self) -> OracleError | None:
+        """(ε₀, δ₀) with J_w(optimize(w)) ≥ (1−ε₀)J*_w − δ₀ at every w, or None, the default, where none is known."""
+        return None
+
+    @property
+    def evaluation_max(self) -> float | None:
+        """The length of an interval in which every reward of every *single* evaluation lies, > 0, or None, the default,
+        where none is known: R_max bounds R(π), an expectation, and one evaluation may be far above it. Confidence
+        intervals of values with standard errors are a bound (empirical Bernstein) with it, an approximation without."""
+        return None
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether some policy has f = 0; then J* ≥ 0 and F = min(f_max, R_max) in Theorem 1′."""
+        return self.regularizer_max == 0
+
+    @property
+    def powers(self) -> frozenset[Power]:
+        """The optional abilities this backend has; asked for, never guessed."""
+        return frozenset()
+
+    def optimal_value(self, weights: Array) -> float:
+        """Exact J*_w (power OPTIMAL_VALUE) at one weight vector (d,)."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare {Power.OPTIMAL_VALUE}")
+
+    def all_values(self) -> Sequence[Value]:
+        """The values of every policy there is (power ALL_VALUES)."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare {Power.ALL_VALUES}")
+
+    def surrogate(self) -> PolicyBackend:
+        """A cheap backend whose optima forecast this one's (power SURROGATE)."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare {Power.SURROGATE}")
+
+    def paired_values(self, policy: Any) -> Array:
+        """Vertex values r − f·1 of ``policy`` on N ≥ 2 independent evaluation units, (N, d), the same units in the same
+        order for every policy; their mean is that of ``evaluate`` (power PAIRED_VALUES). Certificates then come from
+        paired differences (``palm_theory.certify.paired``)."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare {Power.PAIRED_VALUES}")
+
+    def paired_reference(self) -> Mapping[str, Sequence[Array]]:
+        """Paired values (N, d) of further policies beside which a portfolio has to stand, under words that describe
+        them; none by default. Only asked for where PAIRED_VALUES is declared."""
+        return {}
+
+    @property
+    def normalizers(self) -> tuple[Normalizer, ...]:
+        """How each objective's measurement became a reward; the identity unless the backend rescales."""
+        return (IDENTITY,) * len(self.objectives)
+
+    def describe(self) -> Mapping[str, Any]:
+        """What identifies this problem, as JSON-able data: parameters, and digests of large arrays. It is stored with
+        a portfolio and decides whether a journal belongs to this problem, so two different problems must differ."""
+        return {}
+
+    def label(self, policy: Any) -> str | None:
+        """A short name of a policy for people, or None, the default."""
+        return None
+
+    def save_policy(self, policy: Any, folder: Path) -> None:
+        """Write a policy into an existing, empty folder. The default takes plain data (numbers, strings, lists,
+        dicts, numeric arrays)."""
+        save_plain_data(policy, folder)
+
+    def load_policy(self, folder: Path) -> Any:
+        """Read a policy that ``save_policy`` wrote."""
+        return load_plain_data(folder)
+
+
+def seed_for(seed: int, weights: ArrayLike) -> int:
+    """A 63-bit seed that depends on ``seed`` and the weights (d,) alone, for a stochastic ``optimize``."""
+    data = f"{int(seed)}".encode() + np.ascontiguousarray(weights, dtype=np.float64).tobytes()
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big") >> 1

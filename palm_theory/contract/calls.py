@@ -1,0 +1,127 @@
+"""The only way the core calls a backend: every answer is checked, every foreign exception becomes a BackendError."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from palm_theory.bounds import OracleError
+from palm_theory.contract.backend import PolicyBackend, Solution, Status
+from palm_theory.contract.value import Value, as_number
+from palm_theory.errors import BackendError, InputError, PalmError
+from palm_theory.geometry.simplex import Array, validate_weights
+
+RANGE_TOLERANCE = 1e-9
+"""How far, relative to R_max, a reward or regulariser may leave its range by rounding."""
+
+
+def check_backend(backend: PolicyBackend) -> None:
+    """Check a backend's declarations before any work. Raises BackendError with what is wrong."""
+    name = type(backend).__name__
+    objectives = backend.objectives
+    if isinstance(objectives, str) or not objectives or not all(isinstance(o, str) and o for o in objectives):
+        raise BackendError(f"{name}.objectives must be one or more non-empty names, got {objectives!r}")
+    if len(set(objectives)) != len(objectives):
+        raise BackendError(f"{name}.objectives must be unique, got {objectives!r}")
+    try:
+        reward_max = as_number(backend.reward_max, f"{name}.reward_max")
+        limit = backend.regularizer_max
+        regularizer_max = 0.0 if limit is None else as_number(limit, f"{name}.regularizer_max")
+        single = backend.evaluation_max
+        evaluation_max = 1.0 if single is None else as_number(single, f"{name}.evaluation_max")
+    except InputError as error:
+        raise BackendError(str(error)) from None
+    if not (math.isfinite(reward_max) and reward_max > 0):
+        raise BackendError(f"{name}.reward_max must be finite and > 0, got {reward_max}")
+    if not (math.isfinite(regularizer_max) and regularizer_max >= 0):
+        raise BackendError(f"{name}.regularizer_max must be None or finite and >= 0, got {regularizer_max}")
+    if not (math.isfinite(evaluation_max) and evaluation_max > 0):
+        raise BackendError(f"{name}.evaluation_max must be None or finite and > 0, got {evaluation_max}")
+    if backend.oracle_error is not None:
+        try:
+            OracleError(*backend.oracle_error).validated()
+        except (TypeError, ValueError) as error:
+            raise BackendError(f"{name}.oracle_error must be None or OracleError(epsilon, delta): {error}") from None
+    if len(backend.normalizers) != len(objectives):
+        raise BackendError(f"{name}.normalizers must be {len(objectives)}, one an objective")
+
+
+def solve(backend: PolicyBackend, weights: Array) -> Solution:
+    """``backend.optimize(weights)`` with its answer checked. This is the only way the core calls ``optimize``.
+
+    Raises BackendError where the backend raises, reports a failure, or returns a wrong type or shape or a value out
+    of range: a failed solve is an error, never coverage.
+    """
+    array = validate_weights(weights, len(backend.objectives))
+    where = f"{type(backend).__name__}.optimize at weights {array.tolist()}"
+    try:
+        solution = backend.optimize(array)
+    except PalmError as error:
+        raise BackendError(f"{where}: {error}") from error
+    except Exception as error:
+        raise BackendError(f"{where} raised {type(error).__name__}: {error}") from error
+    if not isinstance(solution, Solution):
+        raise BackendError(f"{where} returned {type(solution).__name__}, not a Solution")
+    if solution.status is Status.FAILED:
+        raise BackendError(f"{where} failed: {solution.message or 'no reason given'}")
+    check_value(backend, solution.value, where)
+    bound = solution.upper_bound
+    if bound is not None:
+        reached = solution.value.scalarize(array)
+        if not math.isfinite(bound) or bound < reached - RANGE_TOLERANCE * backend.reward_max:
+            raise BackendError(f"{where} returned upper_bound={bound}; it must be finite and at least J_w={reached}")
+    return solution
+
+
+def write_policy(backend: PolicyBackend, policy: Any, folder: Path) -> None:
+    """``backend.save_policy``; OSError passes, any other foreign exception becomes a BackendError."""
+    try:
+        backend.save_policy(policy, folder)
+    except (PalmError, OSError):
+        raise
+    except Exception as error:
+        raise BackendError(f"{type(backend).__name__}.save_policy raised {type(error).__name__}: {error}") from error
+
+
+def read_policy(backend: PolicyBackend, folder: Path) -> Any:
+    """``backend.load_policy``; any foreign exception becomes a BackendError."""
+    try:
+        return backend.load_policy(folder)
+    except PalmError:
+        raise
+    except Exception as error:
+        raise BackendError(f"{type(backend).__name__}.load_policy raised {type(error).__name__}: {error}") from error
+
+
+def check_value(backend: PolicyBackend, value: Any, where: str) -> None:
+    """Raise BackendError unless ``value`` is a Value of d rewards in [0, R_max] and f in [0, f_max], to rounding."""
+    if not isinstance(value, Value):
+        raise BackendError(f"{where} returned a value of type {type(value).__name__}, not a Value")
+    d = len(backend.objectives)
+    if value.rewards.shape != (d,):
+        raise BackendError(f"{where} returned rewards of shape {value.rewards.shape}, not ({d},)")
+    tolerance = RANGE_TOLERANCE * backend.reward_max
+    low, high = float(value.rewards.min()), float(value.rewards.max())
+    if low < -tolerance or high > backend.reward_max + tolerance:
+        bad = int(value.rewards.argmin() if low < -tolerance else value.rewards.argmax())
+        raise BackendError(
+            f"{where} returned {value.rewards[bad]} for objective {backend.objectives[bad]!r}; "
+            f"rewards must lie in [0, {backend.reward_max}]"
+        )
+    limit = backend.regularizer_max
+    if value.regularizer_stderr is not None:
+        return
+    if value.regularizer < -tolerance or (limit is not None and value.regularizer > limit + tolerance):
+        raise BackendError(f"{where} returned regulariser {value.regularizer}; it must lie in [0, {limit}]")
+
+
+def upper_bound_at(solution: Solution, weights: Array, oracle_error: OracleError | None) -> float | None:
+    """The least upper bound on J*_w that a solve at w (d,) proves: the solver's own, (J_w + δ₀)/(1−ε₀), or None."""
+    bounds = []
+    if solution.upper_bound is not None:
+        bounds.append(solution.upper_bound)
+    if oracle_error is not None:
+        reached = solution.value.scalarize(weights)
+        bounds.append((reached + oracle_error.delta) / (1 - oracle_error.epsilon))
+    return min(bounds, default=None)

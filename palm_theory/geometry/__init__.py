@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: the simplex, envelopes, hulls, grids, intervals, set covers. No policy, no backend."""

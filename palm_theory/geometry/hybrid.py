@@ -1,0 +1,82 @@
+"""The values a coordinate of Theorem 1's hybrid cover takes, their exact count, and the proof's rounding rule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from palm_theory.errors import InputError
+from palm_theory.geometry.simplex import Array, validate_dimension, validate_weights
+
+TOP_TOLERANCE = 1e-12
+"""α(1+μ)^k within this relative distance of 1 counts as exactly 1: α and μ are floats, (2/3)·1.5 is meant as 1."""
+
+
+@dataclass(frozen=True)
+class HybridGrid:
+    """The values one coordinate of Theorem 1's cover takes: {0} ∪ {α(1+μ)^k : k = 0..K}, K = ⌊log(1/α)/log(1+μ)⌋.
+
+    Parameters
+    ----------
+    mu : μ ∈ (0, 1], the ratio between neighbouring values less one.
+    alpha : α ∈ (0, 1), the smallest value above 0.
+
+    Raises InputError where a parameter is out of range.
+    """
+
+    mu: float
+    alpha: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mu) and 0 < self.mu <= 1):
+            raise InputError(f"mu must lie in (0, 1], got {self.mu}")
+        if not (math.isfinite(self.alpha) and 0 < self.alpha < 1):
+            raise InputError(f"alpha must lie in (0, 1), got {self.alpha}")
+
+    @property
+    def top_exponent(self) -> int:
+        """K, the largest k with α(1+μ)^k ≤ 1."""
+        return math.floor(-math.log(self.alpha) / math.log1p(self.mu) + TOP_TOLERANCE)
+
+    @property
+    def levels(self) -> int:
+        """L = K + 2, the number of values."""
+        return self.top_exponent + 2
+
+    @property
+    def top_is_one(self) -> bool:
+        """Whether the largest value is exactly 1, so that vectors can repeat between the d faces."""
+        return abs(math.log(self.alpha) + self.top_exponent * math.log1p(self.mu)) <= TOP_TOLERANCE
+
+    def values(self) -> Array:
+        """The L values, shape (L,), increasing, the first 0."""
+        powers = self.alpha * np.exp(np.arange(self.levels - 1) * math.log1p(self.mu))
+        if self.top_is_one:
+            powers[-1] = 1.0
+        return np.concatenate([[0.0], powers])
+
+    def size(self, objectives: int) -> int:
+        """The exact number of distinct weights: L^d − (L−1)^d when the top value is 1, else d·L^(d−1)."""
+        d, levels = validate_dimension(objectives), self.levels
+        if self.top_is_one:
+            return levels**d - (levels - 1) ** d
+        return d * levels ** (d - 1)
+
+    def round_down(self, weights: ArrayLike) -> Array:
+        """The cover's point for each weight, by the rounding rule of Theorem 1's proof. Shape as given.
+
+        Scale w so that its largest coordinate (of equals, the first) is 1, round every other coordinate down to the
+        grid, normalise.
+        """
+        array = validate_weights(weights)
+        rows = np.atleast_2d(array)
+        scaled = rows / rows.max(axis=1, keepdims=True)
+        values = self.values()
+        # A weight already on the grid may sit an ulp below its grid value after scaling; it rounds to that value.
+        index = np.searchsorted(values * (1 - TOP_TOLERANCE), scaled, side="right") - 1
+        rounded = values[index]
+        np.put_along_axis(rounded, rows.argmax(axis=1)[:, None], 1.0, axis=1)
+        return (rounded / rounded.sum(axis=1, keepdims=True)).reshape(array.shape)

@@ -1,0 +1,1 @@
+"""Folders: the artifact of a portfolio and the journal of a build. Reading them runs no code from the folder."""

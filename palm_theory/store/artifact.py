@@ -1,0 +1,177 @@
+"""The folder of a portfolio: its schema, and reading and writing it. Loading runs no code from the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from palm_theory.errors import ArtifactError
+from palm_theory.files import canonical_json, explained_disk_errors, folder_digests, sha256, sync, sync_tree
+
+PORTFOLIO_FILE = "portfolio.json"
+POLICIES_FOLDER = "policies"
+SCHEMA_VERSION = 1
+CHECKSUM = "sha256"
+STAGING = ".portfolio."
+
+
+class StrictModel(BaseModel):
+    """A record whose unknown fields and non-finite numbers are refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class ValueRecord(StrictModel):
+    """A ``Value``: rewards, regulariser, standard errors."""
+
+    rewards: list[float]
+    regularizer: float
+    rewards_stderr: list[float] | None = None
+    regularizer_stderr: float | None = None
+    samples: int | None = None
+
+
+class NormalizerRecord(StrictModel):
+    """reward = scale·measurement + offset."""
+
+    scale: float
+    offset: float
+
+
+class PolicyRecord(StrictModel):
+    """One policy: where it is, what it was trained for, what it is worth."""
+
+    name: str = Field(pattern=r"^p\d+$")
+    label: str
+    weights: list[float] | None
+    value: ValueRecord
+    files: dict[str, str]
+
+
+class PortfolioRecord(StrictModel):
+    """The whole of portfolio.json."""
+
+    schema_version: int
+    created_by: str
+    objectives: list[str] = Field(min_length=1)
+    reward_max: float = Field(gt=0)
+    regularizer_max: float | None
+    evaluation_max: float | None = Field(default=None, gt=0)
+    normalizers: list[NormalizerRecord]
+    problem: dict[str, Any]
+    fingerprint: str
+    strategy: dict[str, Any]
+    seed: int
+    solves: int = Field(ge=0)
+    certificate: dict[str, Any]
+    policies: list[PolicyRecord] = Field(min_length=1)
+
+
+def refuse_foreign_folder(folder: Path, markers: Collection[str], leftovers: Collection[str] = ()) -> None:
+    """Raise ArtifactError where a folder is not ours to write into: it holds something, but none of the files named
+    ``markers``, and more than ``leftovers`` and what an interrupted save leaves."""
+    with explained_disk_errors(folder):
+        if not folder.is_dir():
+            return
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(STAGING)}
+    if names.isdisjoint(markers) and not names <= set(leftovers):
+        raise ArtifactError(f"{folder} is not empty and holds no portfolio; choose another folder")
+
+
+def stage(folder: Path) -> Path:
+    """A new folder inside ``folder`` to write a portfolio into before it is put in place: "policies", empty."""
+    with explained_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(f"{STAGING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        staged = Path(tempfile.mkdtemp(dir=folder, prefix=STAGING))
+        (staged / POLICIES_FOLDER).mkdir()
+        return staged
+
+
+def discard(staged: Path) -> None:
+    """Remove a staging folder, after a failure or because it is empty."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(staged)
+
+
+def write_artifact(staged: Path, record: PortfolioRecord) -> None:
+    """Add portfolio.json to the policies in a ``stage`` folder, and put all of it in place.
+
+    Everything is durable before the first rename, so a full disk leaves the old portfolio as it was. portfolio.json
+    names the digest of every file, so a kill between the renames leaves a folder that does not load, never a mixture.
+    """
+    data = record.model_dump()
+    text = json.dumps({CHECKSUM: _checksum(data), **data}, indent=2, allow_nan=False)
+    folder = staged.parent
+    policies = folder / POLICIES_FOLDER
+    with explained_disk_errors(folder):
+        (staged / PORTFOLIO_FILE).write_text(text + "\n", encoding="ascii")
+        sync_tree(staged)
+        if policies.exists():
+            policies.rename(staged / "replaced")
+        (staged / PORTFOLIO_FILE).replace(folder / PORTFOLIO_FILE)
+        (staged / POLICIES_FOLDER).rename(policies)
+        sync(folder)
+    discard(staged)
+
+
+def _checksum(data: dict[str, Any]) -> str:
+    return sha256(canonical_json(data).encode())
+
+
+def read_artifact(folder: Path) -> PortfolioRecord:
+    """portfolio.json, validated, with every policy's files checked against their digests.
+
+    Raises ArtifactError where the folder is missing, unfinished, corrupt, or of a newer schema.
+    """
+    path = folder / PORTFOLIO_FILE
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        hint = "an interrupted build? run it again" if (folder / "journal.jsonl").exists() else "not a portfolio"
+        raise ArtifactError(f"{folder} has no {PORTFOLIO_FILE} ({hint})") from None
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} is corrupt: {error}") from None
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{path} has schema version {version}, newer than this program's {SCHEMA_VERSION}; upgrade palm-theory"
+        )
+    if not isinstance(data, dict) or not _is_intact(data):
+        raise ArtifactError(f"{path} is corrupt: its checksum does not match its content")
+    try:
+        record = PortfolioRecord.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ArtifactError(f"{path} is not a valid portfolio: {where}: {first['msg']}") from None
+    for policy in record.policies:
+        where = folder / POLICIES_FOLDER / policy.name
+        try:
+            intact = where.is_dir() and folder_digests(where) == policy.files
+        except OSError as error:
+            raise ArtifactError(f"cannot read {where}: {error.strerror or error}") from error
+        if not intact:
+            raise ArtifactError(
+                f"the files of policy {policy.name} in {where} are not those that were saved "
+                "(an interrupted save? save it or build it again)"
+            )
+    return record
+
+
+def _is_intact(data: dict[str, Any]) -> bool:
+    try:
+        return data.pop(CHECKSUM, None) == _checksum(data)
+    except ValueError:
+        # NaN and infinity, which this package never writes.
+        return False

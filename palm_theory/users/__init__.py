@@ -1,0 +1,1 @@
+"""Users' weights: learnt from choices, kept, handed out, deleted."""
