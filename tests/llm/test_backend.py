@@ -20,7 +20,10 @@ from palm_theory import Planned, Portfolio, Status, build_portfolio
 from palm_theory.errors import ArtifactError, BackendError, InputError
 from palm_theory.testing import check_conformance
 
+from .patient import GO, patient
+
 E0, E1 = np.eye(2)
+HALF = np.array([0.5, 0.5])
 
 
 def test_it_obeys_the_contract(make_backend):
@@ -44,15 +47,19 @@ def test_a_portfolio_is_planned_built_saved_loaded_and_served(make_backend, tmp_
     assert chosen.generate(["I like tea"], seed=1) == original.generate(["I like tea"], seed=1)
 
 
-def test_evaluations_and_trained_policies_are_kept(make_backend):
+def test_evaluations_and_trained_policies_are_kept(make_backend, monkeypatch: pytest.MonkeyPatch):
     backend = make_backend()
     first = backend.optimize(E0)
     assert first.status is Status.TRAINED
     assert first.value.samples == 2
     assert first.value.is_estimate
-    started = time.monotonic()
+
+    def done_again(*_: object) -> None:
+        raise AssertionError("it was done already")
+
+    for work in ("train", "measure"):
+        monkeypatch.setattr(f"backends.llm.work.jobs.{work}", done_again)
     again = make_backend().optimize(E0)
-    assert time.monotonic() - started < 1
     assert again.value.same_numbers(first.value)
 
 
@@ -156,12 +163,14 @@ def wait_for(path: Path, text: str, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def test_killed_training_goes_on_by_itself_and_ends_the_same(make_backend, tmp_path: Path):
+def test_killed_training_goes_on_by_itself_and_ends_the_same(make_backend, tmp_path: Path, monkeypatch):
     """Kill the worker after its first checkpoint: the retry resumes there and ends with the same adapter."""
-    training = Training(steps=12, prompts_per_step=2, generations=4, checkpoint_every=2, lora_rank=4)
-    undisturbed = make_backend(rewards=BUILT_IN, training=training, folder=tmp_path / "a").optimize(E0)
-    backend = make_backend(rewards=BUILT_IN, training=training, folder=tmp_path / "b", workers=ISOLATED)
-    job = backend.training_job(E0)
+    training = Training(steps=6, prompts_per_step=2, generations=4, checkpoint_every=2, lora_rank=4)
+    rewards = ["brevity", patient]
+    undisturbed = make_backend(rewards=rewards, training=training, folder=tmp_path / "a").optimize(HALF)
+    backend = make_backend(rewards=rewards, training=training, folder=tmp_path / "b", workers=ISOLATED)
+    job = backend.training_job(HALF)
+    monkeypatch.setenv(GO, str(tmp_path / "go"))
 
     def kill_child() -> None:
         wait_for(job.folder / PROGRESS_FILE, '"done": 3')
@@ -169,10 +178,11 @@ def test_killed_training_goes_on_by_itself_and_ends_the_same(make_backend, tmp_p
         for line in listing.splitlines():
             if "backends.llm.work.child" in line:
                 os.kill(int(line.split()[0]), signal.SIGKILL)
+        (tmp_path / "go").touch()
 
     killer = threading.Thread(target=kill_child)
     killer.start()
-    solution = backend.optimize(E0)
+    solution = backend.optimize(HALF)
     killer.join()
     assert (job.folder / "log.txt").read_text().count("Loading weights") >= 2
     assert solution.value.same_numbers(undisturbed.value)

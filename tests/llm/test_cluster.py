@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,20 +17,9 @@ from backends.llm.work.worker import run_claimed
 from palm_theory import RandomWeights, build_portfolio
 from palm_theory.errors import InputError
 
+from .patient import GO, patient
+
 pytest_plugins = ["ray_fixtures"]
-
-GO = "PALM_TEST_GO"
-
-
-def patient(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
-    """A constant reward that waits, from its fourth call in a process on, until the file $PALM_TEST_GO exists."""
-    patient.calls += 1
-    while patient.calls > 3 and GO in os.environ and not Path(os.environ[GO]).exists():
-        time.sleep(0.05)
-    return [0.5] * len(completions)
-
-
-patient.calls = 0
 
 
 def steps(folder: Path) -> list[tuple[int, str]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from scipy.special import softmax
 
-from backends.llm import Evaluation, Planning, Reference, Training
+from backends.llm import Planning, Reference, Training
 from backends.llm.measure.pools import TEXTS_FILE, load_answers
 from backends.llm.model.decoding import Sampled
 from backends.llm.model.tokens import prompt_tokens
@@ -23,7 +23,8 @@ from backends.llm.train.offline import _totals, contrast, pick, take_plan_steps
 from backends.llm.train.training import PLAN_FOLDER, make_trainer, train
 from palm_theory.errors import ArtifactError, InputError
 
-from .conftest import PROMPTS
+from .conftest import PROMPTS, happiness
+from .tolerance import DEVIATIONS, assert_equal_but_for_rounding, rounding_error
 
 PLANNED = Training(steps=2, prompts_per_step=2, generations=4, checkpoint_every=2, lora_rank=4, plan_steps=3)
 HAPPY = np.array([0.0, 1.0])
@@ -51,6 +52,13 @@ def model(make_backend, tmp_path: Path):
 
 
 ROWS = [[1, 2, 0], [3, 0], [4, 5, 6], [7, 8, 0]]
+TOKENS = 4 * (2 + 3)  # a prompt of two and an answer of three, four times
+
+
+def with_gradient(model, loss: torch.Tensor) -> list[torch.Tensor]:
+    """A loss, and its gradients by the adapter's weights."""
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    return [loss.detach(), *torch.autograd.grad(loss, wanted)]
 
 
 def test_the_loss_is_the_cross_entropy_of_log_ratios_to_rewards(model):
@@ -62,11 +70,12 @@ def test_the_loss_is_the_cross_entropy_of_log_ratios_to_rewards(model):
         own = logits.log_softmax(-1).gather(-1, torch.tensor(answer.tokens)[:, None]).sum()
         ratios.append(own - sum(answer.logprobs))
     expected = -(torch.tensor(scores).softmax(-1) * torch.stack(ratios).log_softmax(-1)).sum()
-    loss = contrast(model, prompt, answers, scores, 0)
-    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
-    wanted = [p for p in model.parameters() if p.requires_grad]
-    for ours, theirs in zip(torch.autograd.grad(loss, wanted), torch.autograd.grad(expected, wanted), strict=True):
-        torch.testing.assert_close(ours, theirs.float(), rtol=1e-3, atol=1e-5)
+
+    def ours() -> list[torch.Tensor]:
+        return with_gradient(model, contrast(model, prompt, answers, scores, 0))
+
+    error = rounding_error(model, ours, TOKENS)
+    assert_equal_but_for_rounding(ours(), with_gradient(model, expected), error)
 
 
 def test_the_loss_is_least_where_log_ratios_are_rewards_up_to_a_constant(model):
@@ -76,19 +85,27 @@ def test_the_loss_is_least_where_log_ratios_are_rewards_up_to_a_constant(model):
     ratios = (own - torch.tensor([sum(answer.logprobs) for answer in answers])).double().numpy()
     scores = ratios + 3.0
     entropy = -float((softmax(scores) * np.log(softmax(scores))).sum())
-    assert float(contrast(model, prompt, answers, scores, 0).detach()) == pytest.approx(entropy, abs=1e-4)
-    wanted = [p for p in model.parameters() if p.requires_grad]
-    gradient = torch.autograd.grad(contrast(model, prompt, answers, scores, 0), wanted)
-    assert max(float(g.abs().max()) for g in gradient) < 1e-3
+
+    def least() -> list[torch.Tensor]:
+        return with_gradient(model, contrast(model, prompt, answers, scores, 0))
+
+    found = least()
+    expected = [torch.tensor(entropy), *(torch.zeros_like(gradient) for gradient in found[1:])]
+    assert_equal_but_for_rounding(found, expected, rounding_error(model, least, TOKENS))
 
 
 def test_a_coarser_type_is_scored_anew(model):
     prompt, scores = [4, 5], np.array([0.3, -1.0, 2.0, 0.5])
     answers = answered(model, prompt, ROWS)
-    fine = float(contrast(model, prompt, answers, scores, 0).detach())
-    unscored = [Sampled(answer.tokens, []) for answer in answers]
-    coarse = float(contrast(model.to(torch.bfloat16), prompt, unscored, scores, 0).detach())
-    assert coarse == pytest.approx(fine, abs=0.1)
+
+    def fine() -> list[torch.Tensor]:
+        return [contrast(model, prompt, answers, scores, 0)]
+
+    with torch.no_grad():
+        expected, error = fine(), rounding_error(model, fine, dtype=torch.bfloat16)
+        unscored = [Sampled(answer.tokens, []) for answer in answers]
+        coarse = contrast(model.to(torch.bfloat16), prompt, unscored, scores, 0)
+    assert_equal_but_for_rounding([coarse], expected, error)
 
 
 @given(st.integers(1, 40), st.integers(2, 12), st.integers(0, 99))
@@ -104,30 +121,37 @@ def test_picked_answers_are_distinct_and_come_from_both_ends(available: int, cou
 
 
 def test_plan_steps_lower_the_loss(make_backend, tmp_path: Path):
-    many = Training(steps=1, prompts_per_step=3, generations=8, plan_steps=40, plan_learning_rate=5e-3)
-    backend = make_backend(training=many, planning=Planning(3, 24))
+    """Every step sees all answers to all prompts: what is lowered is one function, whatever was sampled."""
+    every = Training(steps=1, prompts_per_step=3, generations=24, plan_steps=40, plan_learning_rate=5e-3)
+    backend = make_backend(training=every, planning=Planning(3, 24))
     backend.planning_samples()
     trainer = make_trainer(backend.problem, HAPPY, tmp_path, seed=0)
     prompts = [prompt_tokens(trainer.processing_class, p, None) for p in backend.problem.planning_prompts]
     folder = backend.planning_pool().folder
+    answers, _ = load_answers(folder)
+
+    def totals() -> list[torch.Tensor]:
+        rows = [[answer.tokens for answer in asked] for asked in answers]
+        return [_totals(trainer.model, *pair, 0) for pair in zip(prompts, rows, strict=True)]
+
+    with torch.no_grad():
+        error = max(rounding_error(trainer.model, totals))
     losses = take_plan_steps(backend.problem, HAPPY, folder, prompts, trainer.model, 0, seed=0)
-    assert losses[0] == pytest.approx(np.log(8), abs=1e-3)
-    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.1
+    # Before the first step all log-ratios are 0; the loss moves by at most twice what one of them is off.
+    assert losses[0] == pytest.approx(np.log(24), abs=2 * DEVIATIONS * error)
+    assert losses[-1] < losses[0] - 0.1  # 1.4 ± 0.5 over seeds, which sample other answers
 
 
 def test_a_policy_is_planned_then_trained(make_backend):
     steps = Training(
-        steps=2, prompts_per_step=4, generations=8, plan_steps=40, plan_learning_rate=5e-3, checkpoint_every=9
+        steps=2, prompts_per_step=4, generations=8, plan_steps=40, plan_learning_rate=1e-2, checkpoint_every=9
     )
-    backend = make_backend(
-        training=steps,
-        planning=Planning(2, 32),
-        prompts=PROMPTS[:2],
-        held_out=PROMPTS[2:],
-        evaluation=Evaluation(64),
+    backend = make_backend(training=steps, planning=Planning(2, 256), prompts=PROMPTS[:2], held_out=PROMPTS[2:])
+    trained, base = (
+        np.mean([happiness([], texts) for texts in policy.generate(PROMPTS[:2], 200)])
+        for policy in (backend.optimize(HAPPY).policy, Reference(backend.problem.chat))
     )
-    trained, base = backend.evaluate(backend.optimize(HAPPY).policy), backend.evaluate(Reference(backend.problem.chat))
-    assert trained.rewards[1] > base.rewards[1] + 0.02
+    assert trained > base + 0.1  # 0.30 ± 0.05 over seeds
 
 
 def test_killed_between_plan_steps_and_training_is_the_same_as_undisturbed(

@@ -15,6 +15,8 @@ from backends.llm.model.packing import can_pack, pack, packed_logits, shared_pro
 from backends.llm.model.scoring import gather_logprobs, next_token_logprobs
 from backends.llm.settings import Chat
 
+from .tolerance import assert_equal_but_for_rounding, rounding_error
+
 TOKENS = st.lists(st.integers(1, 20), min_size=1, max_size=5)
 
 
@@ -33,21 +35,25 @@ def alone(model, prompt: list[int], answer: list[int]) -> torch.Tensor:
 def test_packed_completions_score_as_they_do_alone(model, prompts: list[list[int]], data: st.DataObject):
     asked = data.draw(st.lists(st.sampled_from(prompts), min_size=1, max_size=5))
     answers = [data.draw(TOKENS) for _ in asked]
+
+    def together() -> list[torch.Tensor]:
+        return gather_logprobs(packed_logits(model, pack(asked, answers, 0, "cpu")).log_softmax(-1), answers)
+
     with torch.no_grad():
-        together = packed_logits(model, pack(asked, answers, 0, "cpu")).log_softmax(-1)
-        rows = gather_logprobs(together, answers)
-        for prompt, answer, row in zip(asked, answers, rows, strict=True):
-            torch.testing.assert_close(row, alone(model, prompt, answer), rtol=1e-4, atol=1e-5)
+        expected = [alone(model, prompt, answer) for prompt, answer in zip(asked, answers, strict=True)]
+        assert_equal_but_for_rounding(together(), expected, rounding_error(model, together))
 
 
 def test_scoring_packs_shared_prompts_and_gives_the_same(model, monkeypatch: pytest.MonkeyPatch):
     prompts, answers = [[1, 2], [1, 2], [3]], [[4, 5, 6], [7], [8, 9]]
+
+    def scored() -> list[torch.Tensor]:
+        return gather_logprobs(next_token_logprobs(model, prompts, answers, 0), answers)
+
     with torch.no_grad():
-        packed = gather_logprobs(next_token_logprobs(model, prompts, answers, 0), answers)
+        packed, error = scored(), rounding_error(model, scored)
         monkeypatch.setattr("backends.llm.model.scoring.can_pack", lambda model: False)
-        plain = gather_logprobs(next_token_logprobs(model, prompts, answers, 0), answers)
-    for first, second in zip(packed, plain, strict=True):
-        torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+        assert_equal_but_for_rounding(packed, scored(), error)
 
 
 def test_what_can_be_packed(model):
@@ -74,15 +80,18 @@ def test_sampled_logprobs_are_the_models_own_and_completions_end_once(
     torch.manual_seed(seed)
     found = sample_completions(model, prompts, generations, ends=[0, 3], pad=0, max_new_tokens=6, batch_size=size)
     assert [len(rows) for rows in found] == [generations] * len(prompts)
-    for prompt, rows in zip(prompts, found, strict=True):
+    for rows in found:
         for row in rows:
             assert len(row.tokens) == len(row.logprobs) <= 6
             assert not {0, 3} & set(row.tokens[:-1])
             assert len(row.tokens) == 6 or row.tokens[-1] in (0, 3)
-            with torch.no_grad():
-                torch.testing.assert_close(
-                    torch.tensor(row.logprobs), alone(model, prompt, row.tokens), rtol=1e-4, atol=1e-5
-                )
+
+    def scored() -> list[torch.Tensor]:
+        return [alone(model, prompt, row.tokens) for prompt, rows in zip(prompts, found, strict=True) for row in rows]
+
+    with torch.no_grad():
+        own = [torch.tensor(row.logprobs) for rows in found for row in rows]
+        assert_equal_but_for_rounding(own, scored(), rounding_error(model, scored))
 
 
 @given(

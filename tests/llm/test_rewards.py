@@ -14,8 +14,11 @@ from backends.llm import Completion, Prompt, Reward, arithmetic_prompts
 from backends.llm.model.loading import package_file
 from backends.llm.rewards import built_in_rewards, resolve_reward, resolve_rewards, reward_parameters, score
 from backends.llm.rewards.relevance import PACKAGE
+from backends.llm.rewards.reward_model import _reward_model
 from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import BackendError, InputError
+
+from .tolerance import assert_equal_but_for_rounding, rounding_error
 
 LIMIT = 10
 
@@ -129,7 +132,9 @@ def test_a_reward_model_scores_in_the_unit_interval(tiny_model: Path, tmp_path: 
     assert np.all((scores > 0) & (scores < 1))
     assert len(set(scores.tolist())) == 3
     alone = [score(reward, [p], [r], 1.0)[0] for p, r in zip(prompts, replies, strict=True)]
-    assert np.allclose(scores, alone, atol=1e-5)
+    _, classifier = _reward_model(str(tmp_path))
+    error = rounding_error(classifier, lambda: [torch.tensor(score(reward, prompts, replies, 1.0))])
+    assert_equal_but_for_rounding([torch.tensor(scores)], [torch.tensor(alone)], error)
 
 
 def test_a_reward_model_that_does_not_load_is_named(tmp_path: Path):

@@ -5,18 +5,20 @@ whatever instructions a processor adds it up, the exact sum of products that are
 
     fl(Σ aᵢbᵢ) = Σ aᵢbᵢ(1 + θᵢ),   |θᵢ| ≤ γ_n = nu/(1 − nu),   so   |fl(Σ aᵢbᵢ) − Σ aᵢbᵢ| ≤ γ_n Σ|aᵢbᵢ|
 
-(Higham 2002, Accuracy and Stability, §3.1). Each θᵢ is made of at most n round-offs that are as often up as down, so
-its size is √n·u rather than γ_n (Higham and Mary 2019, SIAM J. Sci. Comput. 41(5)). AVX2, AVX-512, AMX and GPUs differ
-in the order, hence in the θᵢ, hence in the last bits; blocks and fused multiply-adds only shorten the chains. The scale
-is Σ|aᵢbᵢ|, what is summed: where terms cancel, the error is any multiple of the sum itself, and a tolerance relative to
-a single element is wrong.
+(Higham 2002, Accuracy and Stability, §3.1). The scale is Σ|aᵢbᵢ|, what is summed: where terms cancel, the error is any
+multiple of the sum itself, and a tolerance relative to a single element is wrong. Each θᵢ is made of at most n
+round-offs that are as often up as down, so its size is √n·u rather than γ_n (Higham and Mary 2019, SIAM J. Sci.
+Comput. 41(5)). AVX2, AVX-512, AMX and GPUs differ in the order, hence in the θᵢ, hence in the last bits; blocks and
+fused multiply-adds only shorten the chains.
 
-A network is many such sums, one behind the other. The same formula read backwards (put 1 + θᵢ to the weight aᵢ) says
-that what a processor computes is what exact arithmetic would compute with weights off by √n·u, relative to each. So
-the question of how the errors of early sums grow through later ones is put to the network: ``rounding_error`` moves
-every weight by ±√n·u, with random signs, and looks how far the result goes. For n products of random sign the movement
-of a sum is u·n·rms(aᵢbᵢ), and the error of adding them one after the other is u·n/√2·rms(aᵢbᵢ): so one standard
-deviation of the movement is one of the difference between two such computations.
+``gamma`` is for one such sum. A network is many, one behind the other. The formula read backwards (give 1 + θᵢ to the
+weight aᵢ) says that what a processor computes is what exact arithmetic would compute with weights off by √n·u, relative
+to each. So the question of how the errors of early sums grow through later ones is put to the network:
+``rounding_error`` moves every weight by ±√n·u, with random signs, and looks how far the result goes. For n products of
+random sign the movement of a sum is u·n·rms(aᵢbᵢ), and the error of adding them one after the other is
+u·n/√2·rms(aᵢbᵢ): so one standard deviation of the movement is one of the difference between two such computations.
+
+bfloat16 is multiplied exactly and added up in float32; what is rounded to it are the two factors and the sum.
 
 Differences are measured in the norm of a whole tensor, which bounds every element of it.
 """
@@ -33,13 +35,30 @@ DRAWS = 16
 DEVIATIONS = 4.0  # of a normal error, 6 in 100,000 lie further out
 
 
+def unit_roundoff(dtype: torch.dtype) -> float:
+    """u: the relative error of one rounding to the nearest number of ``dtype``."""
+    return torch.finfo(dtype).eps / 2
+
+
+def gamma(terms: int, dtype: torch.dtype = torch.float32) -> float:
+    """γ_n for a chain of n round-offs: the largest relative error of any term of a sum."""
+    product = terms * unit_roundoff(dtype)
+    return product / (1 - product)
+
+
 def rounding_error(
-    model: Any, result: Callable[[], Sequence[torch.Tensor]], terms: int, dtype: torch.dtype = torch.float32
+    model: Any, result: Callable[[], Sequence[torch.Tensor]], tokens: int = 1, dtype: torch.dtype = torch.float32
 ) -> list[float]:
-    """One standard deviation of ‖computed − computed otherwise‖ for each tensor of ``result()``, which ``model``
-    computes in ``dtype`` by sums of at most ``terms`` products."""
-    size = math.sqrt(terms) * torch.finfo(dtype).eps / 2
+    """One standard deviation of ‖computed − computed otherwise‖ for each tensor of ``result()``.
+
+    ``model`` (float32) computes it in ``dtype``, by sums along the sides of its weights; gradients are sums over
+    ``tokens`` too. The longest counts for all.
+    """
     weights = list(model.parameters())
+    terms = max(tokens, *(side for weight in weights for side in weight.shape))
+    size = math.sqrt(terms) * unit_roundoff(torch.float32)
+    if dtype != torch.float32:
+        size += math.sqrt(3) * unit_roundoff(dtype)
     kept = [weight.detach().clone() for weight in weights]
     base = [tensor.detach() for tensor in result()]
     squares = [0.0] * len(base)
