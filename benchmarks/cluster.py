@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 import tempfile
 import threading
 import time
@@ -22,10 +21,7 @@ from benchmarks.common import Stopwatch, show, store
 from palm_theory import UniformGrid, build_portfolio
 from palm_theory.executors.ray import RayExecutor
 from palm_theory.executors.slurm import SlurmExecutor
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from cluster_helpers import CHECKPOINT_AT, SteppedBandit, add_node, alive, wait_until
+from tests.helpers.cluster_helpers import CHECKPOINT_AT, SteppedBandit, add_node, alive, wait_until
 
 TASKS = {"ProcessPoolExecutor": 400, "RayExecutor": 400, "SlurmExecutor, local": 8}
 

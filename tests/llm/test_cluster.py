@@ -6,20 +6,20 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cluster_helpers
 import numpy as np
 import pytest
-from cluster_helpers import add_node, alive, wait_until
 
 from backends.llm import RemoteWorkers, Training, Workers
 from backends.llm.work.jobs import STEPS_FILE
 from backends.llm.work.worker import run_claimed
 from palm_theory import RandomWeights, build_portfolio
 from palm_theory.errors import InputError
+from tests.helpers import cluster_helpers
+from tests.helpers.cluster_helpers import add_node, alive, wait_until
 
 from .patient import GO, patient
 
-pytest_plugins = ["ray_fixtures"]
+pytest_plugins = ["tests.helpers.ray_fixtures"]
 
 
 def steps(folder: Path) -> list[tuple[int, str]]:

@@ -23,6 +23,7 @@ from backends.llm.policies.store import policy_digest
 from backends.llm.rewards import Reward, resolve_reward, reward_parameters
 from backends.llm.settings import Chat
 from palm_theory.errors import ArtifactError, InputError
+from tests.helpers import ROOT
 
 
 def scaled(prompts: Sequence[str], completions: Sequence[str], k: float = 1.0) -> list[float]:
@@ -110,7 +111,7 @@ def test_the_identity_is_the_same_in_another_process():
     said = {
         subprocess.run(
             [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=True,

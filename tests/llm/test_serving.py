@@ -17,12 +17,11 @@ from openai import BadRequestError, OpenAI
 
 from backends.llm.app.chat import load_portfolio
 from backends.llm.model.loading import load_tokenizer
+from tests.helpers import ROOT
 
 from .test_engine import plain_greedy
 from .tiny import make_tiny_model
 from .tiny_portfolio import PROMPTS, save_tiny_portfolio
-
-ROOT = Path(__file__).parents[2]
 
 
 class Palm:
