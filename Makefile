@@ -1,6 +1,7 @@
 # make run    the main job: a portfolio of adapters trained on the embedded language model
 # make core   exact portfolios on known instances, no torch
 # make test   everything CI runs: style, types, tests, docs
+# make proofs the theorems that Rocq checks, where CI can install it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
 export NO_MKDOCS_2_WARNING ?= 1
 
-.PHONY: run core bench test style types docs clean
+.PHONY: run core bench test style types docs proofs clean
 
 run: $(VENV)/llm.stamp
 	$(BIN)/python -m benchmarks.llm.main_job
@@ -35,6 +36,10 @@ types: $(VENV)/dev.stamp
 docs: $(VENV)/dev.stamp
 	$(BIN)/mkdocs build --strict --quiet
 
+proofs:
+	@command -v coqc >/dev/null || { echo "make proofs needs Coq 8.16. Debian 12: apt-get install coq. Elsewhere: opam install coq.8.16.1"; exit 1; }
+	$(MAKE) -C proofs
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	$(PYTHON) -m venv $(VENV)
@@ -55,3 +60,4 @@ $(VENV)/dev.stamp: $(VENV)/llm.stamp
 
 clean:
 	rm -rf $(VENV) site runs
+	$(MAKE) -C proofs clean

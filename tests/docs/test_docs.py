@@ -99,6 +99,17 @@ def test_claims_name_functions_and_tests_that_exist():
         assert attribute is not None, f"docs/claims.md: {function} does not exist in {module}"
 
 
+def test_claims_name_every_machine_checked_theorem_and_no_other():
+    named = re.findall(r"`(proofs/\w+\.v)::(\w+)`", PAGES["docs/claims.md"].read_text("utf-8"))
+    proved = {
+        (f"proofs/{file.name}", theorem)
+        for file in (ROOT / "proofs").glob("*.v")
+        for theorem in re.findall(r"^Theorem (\w+) *:", file.read_text("utf-8"), flags=re.MULTILINE)
+    }
+    assert set(named) == proved
+    assert len(named) == len(set(named))
+
+
 def _resolved(dotted: str) -> tuple[str, object]:
     """The module and the object behind a dotted name; the object is None where there is none."""
     parts = dotted.split(".")
