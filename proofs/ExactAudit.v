@@ -128,6 +128,15 @@ Proof.
     intros c Vc. apply H. exists k. auto.
 Qed.
 
+(** The audit needs only upper bounds of J* at the corners: if U(c) >= J*_c and (1-ε) U(c) - δ <= L(c) at every corner
+    weight c, and ε <= 1, then the portfolio is an (ε, δ)-portfolio. *)
+Theorem audit_with_bounds : forall U eps delta, eps <= 1 ->
+  (forall c, corner c -> Jstar c <= U c /\ (1 - eps) * U c - delta <= L c) -> is_portfolio d Jstar L eps delta.
+Proof.
+  intros U eps delta He H. apply exact_audit; [assumption |]. intros c Cc. destruct (H c Cc) as [Le Claim].
+  apply Rmult_le_compat_l with (r := 1 - eps) in Le; lra.
+Qed.
+
 (** There are finitely many corner weights. *)
 Theorem corners_finite : finite d corner.
 Proof.
@@ -251,6 +260,7 @@ End Audit.
 
 Print Assumptions corner_lemma.
 Print Assumptions exact_audit.
+Print Assumptions audit_with_bounds.
 Print Assumptions corners_finite.
 Print Assumptions simplex_vertices_are_corners.
 Print Assumptions exact_delta.

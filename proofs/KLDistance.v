@@ -47,6 +47,12 @@ Notation J := (value d (kl_bandit m n D reference r beta)).
 Notation Jstar := (kl_optimum m n d D reference r beta).
 Notation optimal := (optimal_policy m n d D reference r beta reference_positive).
 
+Lemma reward_max_nonneg w : simplex d w -> 0 <= reward_max.
+Proof.
+  intros Hw. pose proof (simplex_nonempty m D contexts) as M. destruct (reference_positive 0%nat M) as [T _].
+  pose proof (reward_range 0%nat M 0%nat (simplex_nonempty n _ T) 0%nat (simplex_nonempty d w Hw)). lra.
+Qed.
+
 (** Theorem 2'. For all w, w' in the simplex
 
       J*_w - J_w(π*_{w'}) <= β Ψ(R_max ‖w - w'‖₁ / β),   Ψ(l) = ln((e^l - 1)/l) - 1 + l/(e^l - 1), Ψ(0) = 0.  *)
@@ -75,6 +81,19 @@ Proof.
   apply tilt_positive, reference_positive. assumption.
 Qed.
 
+(** So a policy solved within ρ of w loses at most β Ψ(R_max ρ / β) there, and weights that leave no w farther away than ρ
+    give a (0, β Ψ(R_max ρ / β))-portfolio. *)
+Theorem loss_within_radius : forall w w' rho, simplex d w -> simplex d w' -> distance d w w' <= rho ->
+  Jstar w - J w (optimal w') <= beta * Psi (reward_max * rho / beta).
+Proof.
+  intros w w' rho Hw Hw' Near. eapply Rle_trans; [apply loss_le_Psi; assumption |].
+  apply Rmult_le_compat_l; [lra |]. apply Psi_increasing.
+  pose proof (distance_nonneg d w w'). pose proof (reward_max_nonneg w Hw).
+  assert (0 < / beta) by (apply Rinv_0_lt_compat; lra).
+  unfold Rdiv. split; [apply Rmult_le_pos; [apply Rmult_le_pos |]; lra |].
+  apply Rmult_le_compat_r; [lra |]. apply Rmult_le_compat_l; assumption.
+Qed.
+
 (** Theorem 2. J*_w - J_w(π*_{w'}) <= R_max² ‖w - w'‖₁² / (8 β), and also at most R_max ‖w - w'‖₁. *)
 Theorem loss_le_square : forall w w', simplex d w -> simplex d w' ->
   Jstar w - J w (optimal w') <= reward_max * reward_max * (distance d w w' * distance d w w') / (8 * beta) /\
@@ -83,10 +102,7 @@ Proof.
   intros w w' Hw Hw'. pose proof (loss_le_Psi w w' Hw Hw') as Loss.
   set (l := reward_max * distance d w w' / beta) in *.
   assert (L : 0 <= l).
-  { assert (0 <= reward_max).
-    { destruct (reference_positive 0%nat (simplex_nonempty m D contexts)) as [T _].
-      pose proof (reward_range 0%nat (simplex_nonempty m D contexts) 0%nat (simplex_nonempty n _ T)
-        0%nat (simplex_nonempty d w Hw)). lra. }
+  { pose proof (reward_max_nonneg w Hw).
     apply Rmult_le_pos; [apply Rmult_le_pos; [assumption | apply distance_nonneg] |].
     apply Rlt_le, Rinv_0_lt_compat. assumption. }
   destruct (Psi_le l L) as [Square Linear].
@@ -205,5 +221,6 @@ Qed.
 End Attained.
 
 Print Assumptions loss_le_Psi.
+Print Assumptions loss_within_radius.
 Print Assumptions loss_le_square.
 Print Assumptions loss_attains_Psi.

@@ -189,5 +189,24 @@ Proof.
     pose proof (two_point_le_Psi l m P Hm) as T. unfold two_point in T. lra.
 Qed.
 
+(** Ψ does not fall: a variable on two points at a distance l lies in an interval of any length l' >= l. *)
+Theorem Psi_increasing : forall l l', 0 <= l <= l' -> Psi l <= Psi l'.
+Proof.
+  intros l l' Hl. destruct (Req_dec l 0) as [-> | N].
+  - pose proof (log_mean_exp_le 1 (fun _ => 1) (fun _ => 0) 0 l') as H. simpl in H.
+    rewrite exp_0 in H. replace (0 + 1 * 1) with 1 in H by ring. rewrite ln_1 in H.
+    unfold Psi at 1. destruct (Req_EM_T 0 0); [| lra].
+    enough (0 - (0 + 1 * 0) <= Psi l') by lra.
+    apply H; [split; [intros; lra | simpl; lra] | lra | intros; lra].
+  - assert (P : 0 < l) by lra. pose proof (best_p_range l P) as B.
+    rewrite <- (two_point_best l P). unfold two_point. set (p := best_p l) in *.
+    pose proof (log_mean_exp_le 2 (fun y => match y with O => 1 - p | _ => p end)
+                  (fun y => match y with O => 0 | _ => l end) 0 l') as H.
+    simpl in H. rewrite exp_0 in H. replace (0 + (1 - p) * 1 + p * exp l) with (1 - p + p * exp l) in H by ring.
+    replace (0 + (1 - p) * 0 + p * l) with (p * l) in H by ring.
+    apply H; [split; [intros [| y] _; lra | simpl; lra] | lra | intros [| y] _; lra].
+Qed.
+
 Print Assumptions Psi_le.
 Print Assumptions log_mean_exp_le.
+Print Assumptions Psi_increasing.
