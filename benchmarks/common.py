@@ -62,12 +62,15 @@ class CountingBackend(PolicyBackend):
         return self.inner.optimize(weights)
 
     def optimal_value(self, weights: Array) -> float:
+        return self.optimal_bracket(weights)[1]
+
+    def optimal_bracket(self, weights: Array) -> tuple[float, float]:
         self.asked += 1
         if Power.OPTIMAL_VALUE in self.inner.powers:
-            return self.inner.optimal_value(weights)
+            return self.inner.optimal_bracket(weights)
         solution = self.inner.optimize(weights)
         assert solution.upper_bound is not None
-        return solution.upper_bound
+        return solution.value.scalarize(weights), solution.upper_bound
 
     def evaluate(self, policy: Any) -> Value:
         return self.inner.evaluate(policy)

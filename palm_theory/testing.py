@@ -21,7 +21,14 @@ from typing import Any
 import numpy as np
 
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
-from palm_theory.contract.calls import RANGE_TOLERANCE, check_backend, check_value, solve, upper_bound_at
+from palm_theory.contract.calls import (
+    RANGE_TOLERANCE,
+    check_backend,
+    check_value,
+    optimal_bracket,
+    solve,
+    upper_bound_at,
+)
 from palm_theory.contract.problem import problem_fingerprint
 from palm_theory.contract.registry import resolve_backend
 from palm_theory.contract.value import Value
@@ -237,6 +244,21 @@ def _optimal_value(trial: _Trial) -> None:
         optimum, reached = trial.backend.optimal_value(row), solution.value.scalarize(row)
         if abs(optimum - reached) > trial.tolerance:
             raise LawBroken(f"at weights {row.tolist()}: optimal_value {optimum}, but optimize reaches {reached}")
+
+
+@_law("optimal_bracket: holds J of optimize, and no policy seen beats its upper end")
+def _optimal_bracket(trial: _Trial) -> None:
+    if Power.OPTIMAL_VALUE not in trial.backend.powers:
+        raise LawSkipped("OPTIMAL_VALUE is not declared")
+    values = np.stack([solution.value.vertex_values for solution in trial.need_solutions()])
+    for row, solution in zip(trial.weights, trial.need_solutions(), strict=True):
+        low, high = optimal_bracket(trial.backend, row)
+        reached, best = solution.value.scalarize(row), float((values @ row).max())
+        if low > reached + trial.tolerance or high < best - trial.tolerance:
+            raise LawBroken(
+                f"at weights {row.tolist()}: J* in [{low}, {high}] is claimed, but optimize reaches {reached} and a "
+                f"policy seen {best}"
+            )
 
 
 @_law("all_values: J of optimize is the best of them at every weight")

@@ -147,6 +147,9 @@ class GymBackend(PolicyBackend, kind="backends.gym.GymBackend"):
             return super().optimal_value(weights)
         return self._inner.optimal_value(weights)
 
+    def optimal_bracket(self, weights: Array) -> tuple[float, float]:
+        return self._inner.optimal_bracket(weights)
+
     def evaluate(self, policy: Any) -> Value:
         return self._inner.evaluate(policy)
 

@@ -20,14 +20,14 @@ from palm_theory.certify.sandwich import (
     without_rounding,
 )
 from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import check_value, solve, upper_bound_at
+from palm_theory.contract.calls import check_value, optimal_bracket, solve, upper_bound_at
 from palm_theory.contract.value import Value
-from palm_theory.errors import BackendError, InputError
+from palm_theory.errors import InputError
 from palm_theory.files import canonical_json
 from palm_theory.geometry.envelope import lower_envelope, rounding_at
 from palm_theory.geometry.intervals import Method as IntervalMethod
 from palm_theory.geometry.intervals import empirical_bernstein_halfwidth, normal_halfwidth, split_failure
-from palm_theory.geometry.simplex import Array, sample_dirichlet, validate_weights
+from palm_theory.geometry.simplex import Array, sample_dirichlet
 
 Gap = MultiplicativeGap | AdditiveGap
 
@@ -44,7 +44,7 @@ class HasValues(Protocol):
 
 
 class OptimalValueOracle:
-    """Asks a backend for J*, counting calls; each answer is checked. Uses ``optimal_value`` where it is declared."""
+    """Asks a backend for J*, counting calls; each answer is checked. Uses ``optimal_bracket`` where J* is cheap."""
 
     def __init__(self, backend: PolicyBackend, limit: int | None = None) -> None:
         self.backend = backend
@@ -68,22 +68,10 @@ class OptimalValueOracle:
         """
         self.calls += 1
         if self.is_cheap:
-            value = self._optimal_value(weights)
-            return value, value
+            return optimal_bracket(self.backend, weights)
         solution = solve(self.backend, weights)
         upper = upper_bound_at(solution, weights, self.backend.oracle_error)
         return solution.value.scalarize(weights), math.inf if upper is None else upper
-
-    def _optimal_value(self, weights: Array) -> float:
-        checked = validate_weights(weights, len(self.backend.objectives))
-        where = f"{type(self.backend).__name__}.optimal_value at weights {checked.tolist()}"
-        try:
-            value = float(self.backend.optimal_value(checked))
-        except Exception as error:
-            raise BackendError(f"{where} raised {type(error).__name__}: {error}") from error
-        if not math.isfinite(value):
-            raise BackendError(f"{where} returned {value}")
-        return value
 
     def record(self, solved: SolvedWeights, weights: Array) -> None:
         """Ask at one weight (d,) and add the answer to ``solved``."""

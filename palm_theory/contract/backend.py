@@ -33,7 +33,7 @@ class Status(Enum):
 class Power(Enum):
     """An optional ability of a backend, declared in ``PolicyBackend.powers``."""
 
-    OPTIMAL_VALUE = "optimal_value: exact J* at any weight, cheaply: audits ask for it at every corner weight"
+    OPTIMAL_VALUE = "optimal_value, optimal_bracket: J* at any weight, cheaply, so audits ask at every corner"
     ALL_VALUES = "all_values: the values of every policy, where there are finitely many"
     SURROGATE = "surrogate: a cheap backend that forecasts this one"
     PAIRED_VALUES = "paired_values: what each evaluation unit gave, the same units for every policy"
@@ -129,8 +129,15 @@ class PolicyBackend(ABC):
         return frozenset()
 
     def optimal_value(self, weights: Array) -> float:
-        """Exact J*_w (power OPTIMAL_VALUE) at one weight vector (d,)."""
+        """J*_w to rounding (power OPTIMAL_VALUE) at one weight vector (d,)."""
         raise NotImplementedError(f"{type(self).__name__} does not declare {Power.OPTIMAL_VALUE}")
+
+    def optimal_bracket(self, weights: Array) -> tuple[float, float]:
+        """(reached, upper) with reached ≤ J*_w ≤ upper at one weight vector (d,): what certificates rest on (power
+        OPTIMAL_VALUE). By default ``optimal_value`` is both. Override it where rounding can add up to more than about
+        1e-12·J*: an audit then judges by ``upper``, and says "exact" only where the two meet."""
+        value = self.optimal_value(weights)
+        return value, value
 
     def all_values(self) -> Sequence[Value]:
         """The values of every policy there is (power ALL_VALUES)."""

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from palm_theory.bounds import OracleError
+from palm_theory.bounds import EXACT, OracleError
 from palm_theory.contract.backend import PolicyBackend, Solution, Status
 from palm_theory.contract.value import Value, as_number
 from palm_theory.errors import BackendError, InputError, PalmError
@@ -74,6 +74,23 @@ def solve(backend: PolicyBackend, weights: Array) -> Solution:
     return solution
 
 
+def optimal_bracket(backend: PolicyBackend, weights: Array) -> tuple[float, float]:
+    """``backend.optimal_bracket(weights)`` with its answer checked: finite, and reached ≤ upper.
+
+    A bracket that rounding turned round by at most ``RANGE_TOLERANCE``·R_max is put right. Raises BackendError where
+    the backend raises or returns anything else.
+    """
+    array = validate_weights(weights, len(backend.objectives))
+    where = f"{type(backend).__name__}.optimal_bracket at weights {array.tolist()}"
+    try:
+        reached, upper = (float(number) for number in backend.optimal_bracket(array))
+    except Exception as error:
+        raise BackendError(f"{where} raised {type(error).__name__}: {error}") from error
+    if not (math.isfinite(reached) and reached <= upper + RANGE_TOLERANCE * backend.reward_max < math.inf):
+        raise BackendError(f"{where} returned {reached}, {upper}; it must be two finite numbers, reached <= upper")
+    return reached, max(reached, upper)
+
+
 def write_policy(backend: PolicyBackend, policy: Any, folder: Path) -> None:
     """``backend.save_policy``; OSError passes, any other foreign exception becomes a BackendError."""
     try:
@@ -117,11 +134,14 @@ def check_value(backend: PolicyBackend, value: Any, where: str) -> None:
 
 
 def upper_bound_at(solution: Solution, weights: Array, oracle_error: OracleError | None) -> float | None:
-    """The least upper bound on J*_w that a solve at w (d,) proves: the solver's own, (J_w + δ₀)/(1−ε₀), or None."""
+    """The least upper bound on J*_w that a solve at w (d,) proves: the solver's own, (J_w + δ₀)/(1−ε₀), or None.
+
+    An oracle declared exact is so to rounding. Where its solve has a bound of its own, that says how far rounding went.
+    """
     bounds = []
     if solution.upper_bound is not None:
         bounds.append(solution.upper_bound)
-    if oracle_error is not None:
+    if oracle_error is not None and not (bounds and oracle_error == EXACT):
         reached = solution.value.scalarize(weights)
         bounds.append((reached + oracle_error.delta) / (1 - oracle_error.epsilon))
     return min(bounds, default=None)

@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from palm_theory import OracleError, Power, Solution, Status, Value
+from palm_theory import OracleError, PolicyBackend, Power, Solution, Status, Value, audit
 from palm_theory.contract.backend import seed_for
-from palm_theory.contract.calls import check_backend, solve, upper_bound_at
+from palm_theory.contract.calls import check_backend, optimal_bracket, solve, upper_bound_at
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.problem import problem_description, problem_fingerprint
 from palm_theory.contract.registry import resolve_backend
@@ -117,6 +117,66 @@ def test_upper_bounds_come_from_the_solver_or_the_declared_error():
     assert upper_bound_at(Solution(None, value), WEIGHTS, OracleError(0.25, 0.3)) == pytest.approx(0.8)
     assert upper_bound_at(Solution(None, value, 0.7), WEIGHTS, OracleError(0.25, 0.3)) == 0.7
     assert upper_bound_at(Solution(None, value, 0.9), WEIGHTS, OracleError(0.25, 0.3)) == pytest.approx(0.8)
+
+
+def test_the_bound_of_an_exact_oracle_s_own_solve_says_how_far_rounding_went():
+    value = Value([0.4, 0.4, 0.4], 0.1)
+    assert upper_bound_at(Solution(None, value), WEIGHTS, OracleError()) == pytest.approx(0.3)
+    assert upper_bound_at(Solution(None, value, 0.31), WEIGHTS, OracleError()) == 0.31
+
+
+def bracketing(answer):
+    """A backend with cheap J*, in a bracket that ``answer`` makes of the value it reaches."""
+
+    class Bracketing(TrialBandit):
+        powers = frozenset({Power.OPTIMAL_VALUE})
+
+        def optimal_value(self, weights):
+            return self.optimize(weights).value.scalarize(weights)
+
+        def optimal_bracket(self, weights):
+            return answer(self.optimal_value(weights))
+
+    return Bracketing()
+
+
+def test_certificates_rest_on_the_upper_end_of_the_bracket():
+    exact, wide = (bracketing(lambda reached, more=more: (reached, reached + more)) for more in (0.0, 0.25))
+    values = [exact.optimize(w).value for w in np.eye(3)]
+    best, worst = audit(values, exact), audit(values, wide)
+    assert best.kind.value == "exact"
+    assert worst.kind.value == "bounded"
+    assert worst.additive_gap == pytest.approx(best.additive_gap + 0.25)
+    assert worst.slack > 0
+
+
+def test_without_a_bracket_of_its_own_the_optimal_value_is_both_ends():
+    backend = bracketing(None)
+    value = backend.optimal_value(WEIGHTS)
+    assert PolicyBackend.optimal_bracket(backend, WEIGHTS) == (value, value)
+
+
+def test_a_bracket_that_rounding_turned_round_is_put_right():
+    low, high = optimal_bracket(bracketing(lambda reached: (reached, reached - 1e-13)), WEIGHTS)
+    assert low == high
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda v: (v, v - 0.1), "reached <= upper"),
+        (lambda v: (math.nan, v), "two finite numbers"),
+        (lambda v: (v, math.nan), "two finite numbers"),
+        (lambda v: (v, math.inf), "two finite numbers"),
+        (lambda v: (-math.inf, v), "two finite numbers"),
+        (lambda v: (v,), "raised ValueError"),
+        (lambda v: v, "raised TypeError"),
+        (lambda v: 1 / 0, "raised ZeroDivisionError"),
+    ],
+)
+def test_bad_brackets_are_refused(answer, message):
+    with pytest.raises(BackendError, match=message):
+        optimal_bracket(bracketing(answer), WEIGHTS)
 
 
 def test_upper_bounds_become_plain_floats():
