@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate
 from palm_theory.certify.paired import certify_paired
 from palm_theory.certify.sandwich import MultiplicativeGap
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
-from palm_theory.contract.calls import solve
+from palm_theory.contract.calls import all_values, solve, surrogate
 from palm_theory.contract.problem import problem_fingerprint
 from palm_theory.contract.registry import resolve_backend
 from palm_theory.errors import BackendError, InputError, OtherProblemError, PalmError
@@ -132,7 +133,7 @@ def _facts(backend: PolicyBackend, seed: int) -> Problem:
         has_reference=backend.has_reference,
         oracle_error=backend.oracle_error,
         seed=seed,
-        surrogate=backend.surrogate if Power.SURROGATE in backend.powers else None,
+        surrogate=partial(surrogate, backend) if Power.SURROGATE in backend.powers else None,
     )
 
 
@@ -267,7 +268,7 @@ def _certify(backend: PolicyBackend, plan: Plan, solutions: list[Solution]) -> C
             calls_before=len(solutions),
         )
     finite = Power.ALL_VALUES in backend.powers
-    reference = backend.all_values() if finite else values
+    reference = all_values(backend) if finite else values
     certificate = audit(members, reference=reference, evaluation_max=backend.evaluation_max)
     return replace(
         certificate,

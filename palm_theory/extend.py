@@ -15,10 +15,10 @@ import numpy as np
 
 from palm_theory.build import build_portfolio
 from palm_theory.contract.backend import PolicyBackend, Solution, Status
-from palm_theory.contract.calls import check_value
+from palm_theory.contract.calls import evaluate
 from palm_theory.contract.registry import resolve_backend
 from palm_theory.contract.value import Value
-from palm_theory.errors import BackendError, InputError, PalmError
+from palm_theory.errors import InputError
 from palm_theory.geometry.simplex import Array
 from palm_theory.portfolio import Member, Portfolio
 from palm_theory.strategies.adaptive import Adaptive
@@ -83,14 +83,7 @@ def _lifted(weights: Array, positions: Sequence[int], d: int) -> Array:
 
 
 def _reevaluated(member: Member, backend: PolicyBackend, positions: Sequence[int]) -> Solution:
-    where = f"{type(backend).__name__}.evaluate of policy {member.name}"
-    try:
-        value = backend.evaluate(member.policy)
-    except PalmError:
-        raise
-    except Exception as error:
-        raise BackendError(f"{where} raised {type(error).__name__}: {error}") from error
-    check_value(backend, value, where)
+    value = evaluate(backend, member.policy, member.name)
     _check_unchanged(member, value, list(positions), backend.reward_max)
     return Solution(member.policy, value, status=Status.OPTIMAL)
 

@@ -19,7 +19,7 @@ from palm_theory.certify.pruning import judged
 from palm_theory.certify.sandwich import Target
 from palm_theory.certify.selection import Method, Selection, requirement, smallest_subset
 from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import read_policy, solve, write_policy
+from palm_theory.contract.calls import label, read_policy, solve, write_policy
 from palm_theory.contract.normalizer import Normalizer
 from palm_theory.contract.problem import check_same_problem, problem_description, problem_fingerprint
 from palm_theory.contract.value import Value
@@ -121,7 +121,7 @@ class Portfolio:
     ) -> Portfolio:
         """A portfolio of (policy, value, weights (d,) solved for or None) from one backend."""
         members = tuple(
-            Member(k, backend.label(policy) or f"p{k:02d}", policy, value, weights)
+            Member(k, label(backend, policy) or f"p{k:02d}", policy, value, weights)
             for k, (policy, value, weights) in enumerate(policies)
         )
         return cls(

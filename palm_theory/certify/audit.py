@@ -20,7 +20,7 @@ from palm_theory.certify.sandwich import (
     without_rounding,
 )
 from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import check_value, optimal_bracket, solve, upper_bound_at
+from palm_theory.contract.calls import all_values, check_value, optimal_bracket, solve, upper_bound_at
 from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
 from palm_theory.files import canonical_json
@@ -155,7 +155,7 @@ def audit(
             check_value(backend, value, f"policy {number} of the portfolio")
     over = None
     if reference is None and backend is not None and any(value.is_estimate for value in values):
-        reference = backend.all_values() if Power.ALL_VALUES in backend.powers else None
+        reference = all_values(backend) if Power.ALL_VALUES in backend.powers else None
         if reference is not None:
             values, over = among(values, reference), f"all {len(reference)} {OF_THE_BACKEND}"
     if reference is not None:

@@ -23,7 +23,8 @@ from scipy.stats import t as student
 
 from palm_theory.certify.certificate import Certificate, Kind
 from palm_theory.contract.backend import PolicyBackend
-from palm_theory.errors import BackendError, CertificateError, InputError
+from palm_theory.contract.calls import paired_reference, paired_values
+from palm_theory.errors import CertificateError, InputError
 from palm_theory.geometry.intervals import split_failure
 from palm_theory.geometry.simplex import Array, as_float_array
 
@@ -101,12 +102,12 @@ def certify_paired(
     ``backend`` declares PAIRED_VALUES. R_max stands for the range of a unit's values: where a difference shows no
     spread, f is taken not to vary either. Raises BackendError where its values are not as that power promises.
     """
-    ours = [_of(backend, policy) for policy in portfolio]
-    named = backend.paired_reference()
+    ours = [paired_values(backend, policy) for policy in portfolio]
+    named = paired_reference(backend)
     outside = [policy for policy in solved or () if not any(policy is own for own in portfolio)]
     reference = [
         *ours,
-        *(_of(backend, policy) for policy in outside),
+        *(paired_values(backend, policy) for policy in outside),
         *(values for group in named.values() for values in group),
     ]
     candidates = "its own members" if solved is None else f"the {len(solved)} policies solved"
@@ -118,15 +119,6 @@ def certify_paired(
         chosen_from=len(ours) + len(outside),
         described=candidates + "".join(f", {name}" for name in named),
     )
-
-
-def _of(backend: PolicyBackend, policy: Any) -> Array:
-    values = np.asarray(backend.paired_values(policy), dtype=np.float64)
-    if values.ndim != 2 or values.shape[1] != len(backend.objectives) or not np.all(np.isfinite(values)):
-        raise BackendError(
-            f"{type(backend).__name__}.paired_values gave an array of shape {values.shape}, or no numbers"
-        )
-    return values
 
 
 def _checked(policies: Sequence[ArrayLike]) -> list[Array]:

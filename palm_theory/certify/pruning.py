@@ -9,6 +9,7 @@ import numpy as np
 
 from palm_theory.certify.audit import OptimalValueOracle, among, confidence_limits, stack
 from palm_theory.contract.backend import PolicyBackend, Power
+from palm_theory.contract.calls import all_values
 from palm_theory.contract.value import Value
 from palm_theory.errors import CertificateError, InputError
 from palm_theory.geometry.envelope import lower_envelope
@@ -41,7 +42,7 @@ def judged(
             raise InputError(
                 f"{type(backend).__name__} does not list all its values; prune against the portfolio itself"
             )
-        everyone, evaluation_max = backend.all_values(), backend.evaluation_max
+        everyone, evaluation_max = all_values(backend), backend.evaluation_max
     limits = confidence_limits(among(values, everyone), everyone, confidence, evaluation_max)
     if not np.all(np.isfinite(limits.upper)):
         raise InputError("a value that was measured only once has no interval: nothing can be pruned")

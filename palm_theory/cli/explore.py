@@ -28,6 +28,7 @@ from palm_theory.cli.llm import is_of_llm
 from palm_theory.cli.portfolio import candidate_table
 from palm_theory.cli.sources import built_from, is_of_arrays
 from palm_theory.contract.backend import PolicyBackend, Power
+from palm_theory.contract.calls import all_values
 from palm_theory.contract.registry import backend_class
 from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
@@ -93,7 +94,7 @@ def explore_command(
         elif against is not None:
             table = candidate_table(shown, against, *options)
             assert Power.ALL_VALUES in table.powers
-            candidates = table.all_values()
+            candidates = all_values(table)
             shown = replace(shown, evaluation_max=widest(shown.evaluation_max, table.evaluation_max))
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("best subset of every size", total=len(shown))

@@ -17,6 +17,7 @@ from palm_theory.cli.options import portfolio_data
 from palm_theory.cli.output import Json, print_json, print_table
 from palm_theory.cli.sources import built_from, is_of_arrays
 from palm_theory.contract.backend import PolicyBackend
+from palm_theory.contract.calls import all_values
 from palm_theory.errors import InputError
 from palm_theory.geometry.intervals import widest
 from palm_theory.geometry.simplex import parse_weights
@@ -76,7 +77,7 @@ def audit_command(
     elif against is not None:
         backend = candidate_table(loaded, against, *options)
         single = widest(loaded.evaluation_max, backend.evaluation_max)
-        certificate = audit(loaded, reference=backend.all_values(), confidence=confidence, evaluation_max=single)
+        certificate = audit(loaded, reference=all_values(backend), confidence=confidence, evaluation_max=single)
     asked = epsilon is not None or delta is not None
     target = (epsilon or 0.0, delta or 0.0)
     # Whoever names a file chose the reference set.

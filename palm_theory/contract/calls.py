@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from palm_theory.bounds import EXACT, OracleError
 from palm_theory.contract.backend import PolicyBackend, Solution, Status
@@ -54,13 +58,8 @@ def solve(backend: PolicyBackend, weights: Array) -> Solution:
     of range: a failed solve is an error, never coverage.
     """
     array = validate_weights(weights, len(backend.objectives))
-    where = f"{type(backend).__name__}.optimize at weights {array.tolist()}"
-    try:
+    with _guarded(backend, f"optimize at weights {array.tolist()}", passing=()) as where:
         solution = backend.optimize(array)
-    except PalmError as error:
-        raise BackendError(f"{where}: {error}") from error
-    except Exception as error:
-        raise BackendError(f"{where} raised {type(error).__name__}: {error}") from error
     if not isinstance(solution, Solution):
         raise BackendError(f"{where} returned {type(solution).__name__}, not a Solution")
     if solution.status is Status.FAILED:
@@ -81,34 +80,104 @@ def optimal_bracket(backend: PolicyBackend, weights: Array) -> tuple[float, floa
     the backend raises or returns anything else.
     """
     array = validate_weights(weights, len(backend.objectives))
-    where = f"{type(backend).__name__}.optimal_bracket at weights {array.tolist()}"
-    try:
+    with _guarded(backend, f"optimal_bracket at weights {array.tolist()}", passing=()) as where:
         reached, upper = (float(number) for number in backend.optimal_bracket(array))
-    except Exception as error:
-        raise BackendError(f"{where} raised {type(error).__name__}: {error}") from error
     if not (math.isfinite(reached) and reached <= upper + RANGE_TOLERANCE * backend.reward_max < math.inf):
         raise BackendError(f"{where} returned {reached}, {upper}; it must be two finite numbers, reached <= upper")
     return reached, max(reached, upper)
 
 
+def optimal_value(backend: PolicyBackend, weights: Array) -> float:
+    """``backend.optimal_value``, a finite number, at one weight vector (d,). Errors as of ``solve``."""
+    array = validate_weights(weights, len(backend.objectives))
+    with _guarded(backend, f"optimal_value at weights {array.tolist()}", passing=()) as where:
+        value = float(backend.optimal_value(array))
+    if not math.isfinite(value):
+        raise BackendError(f"{where} returned {value}")
+    return value
+
+
+def evaluate(backend: PolicyBackend, policy: Any, name: str) -> Value:
+    """``backend.evaluate`` of the policy called ``name``, checked. Raises BackendError where it is no such value."""
+    with _guarded(backend, f"evaluate of policy {name}") as where:
+        value = backend.evaluate(policy)
+    check_value(backend, value, where)
+    return value
+
+
+def all_values(backend: PolicyBackend) -> list[Value]:
+    """``backend.all_values``, each checked. Raises BackendError where there are none, or one is no value."""
+    with _guarded(backend, "all_values") as where:
+        values = list(backend.all_values())
+    if not values:
+        raise BackendError(f"{where} returned no values")
+    for number, value in enumerate(values):
+        check_value(backend, value, f"{where}, value {number},")
+    return values
+
+
+def surrogate(backend: PolicyBackend) -> PolicyBackend:
+    """``backend.surrogate`` with its declarations checked: a backend of as many objectives, or a BackendError."""
+    with _guarded(backend, "surrogate") as where:
+        cheap = backend.surrogate()
+    if not isinstance(cheap, PolicyBackend):
+        raise BackendError(f"{where} returned {type(cheap).__name__}, not a PolicyBackend")
+    check_backend(cheap)
+    if len(cheap.objectives) != len(backend.objectives):
+        raise BackendError(f"{where} has {len(cheap.objectives)} objectives, not {len(backend.objectives)}")
+    return cheap
+
+
+def paired_values(backend: PolicyBackend, policy: Any) -> Array:
+    """``backend.paired_values`` as float64, (N, d). Raises BackendError on another shape and on what is no number."""
+    with _guarded(backend, "paired_values") as where:
+        values = np.asarray(backend.paired_values(policy), dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != len(backend.objectives) or not np.all(np.isfinite(values)):
+        raise BackendError(f"{where} gave an array of shape {values.shape}, or no numbers")
+    return values
+
+
+def paired_reference(backend: PolicyBackend) -> Mapping[str, Sequence[Array]]:
+    """``backend.paired_reference``: words, and paired values (N, d) of the policies they describe."""
+    with _guarded(backend, "paired_reference"):
+        return dict(backend.paired_reference())
+
+
+def label(backend: PolicyBackend, policy: Any) -> str | None:
+    """``backend.label``: a short name for people, or None."""
+    with _guarded(backend, "label"):
+        return backend.label(policy)
+
+
 def write_policy(backend: PolicyBackend, policy: Any, folder: Path) -> None:
-    """``backend.save_policy``; OSError passes, any other foreign exception becomes a BackendError."""
-    try:
+    """``backend.save_policy``; OSError passes."""
+    with _guarded(backend, "save_policy", passing=(PalmError, OSError)):
         backend.save_policy(policy, folder)
-    except (PalmError, OSError):
-        raise
-    except Exception as error:
-        raise BackendError(f"{type(backend).__name__}.save_policy raised {type(error).__name__}: {error}") from error
 
 
 def read_policy(backend: PolicyBackend, folder: Path) -> Any:
-    """``backend.load_policy``; any foreign exception becomes a BackendError."""
-    try:
+    """``backend.load_policy``."""
+    with _guarded(backend, "load_policy"):
         return backend.load_policy(folder)
-    except PalmError:
+
+
+@contextlib.contextmanager
+def _guarded(
+    backend: PolicyBackend, call: str, *, passing: tuple[type[Exception], ...] = (PalmError,)
+) -> Iterator[str]:
+    """Turn what ``backend`` raises in a call into a BackendError that says where, in the words yielded.
+
+    ``passing`` errors pass as they are: by default those raised on purpose, which say what is wrong themselves.
+    """
+    where = f"{type(backend).__name__}.{call}"
+    try:
+        yield where
+    except passing:
         raise
+    except PalmError as error:
+        raise BackendError(f"{where}: {error}") from error
     except Exception as error:
-        raise BackendError(f"{type(backend).__name__}.load_policy raised {type(error).__name__}: {error}") from error
+        raise BackendError(f"{where} raised {type(error).__name__}: {error}") from error
 
 
 def check_value(backend: PolicyBackend, value: Any, where: str) -> None:

@@ -14,7 +14,7 @@ from palm_theory.certify.audit import DEFAULT_CONFIDENCE, OptimalValueOracle, au
 from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate, Kind
 from palm_theory.certify.sandwich import SolvedWeights
 from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import solve
+from palm_theory.contract.calls import all_values, solve
 from palm_theory.contract.value import Value
 from palm_theory.geometry.envelope import lower_envelope
 from palm_theory.geometry.simplex import Array, lattice_size, simplex_lattice
@@ -165,7 +165,7 @@ def reference_of(
         text = f"this portfolio's own {len(portfolio)} policies"
         return FiniteReference(portfolio, portfolio, text, is_optimum=False, evaluation_max=evaluation_max)
     if Power.ALL_VALUES in backend.powers:
-        every = backend.all_values()
+        every = all_values(backend)
         text = f"all {len(every)} {OF_THE_BACKEND}"
         return FiniteReference(every, portfolio, text, is_optimum=True, evaluation_max=backend.evaluation_max)
     return BackendReference(backend, portfolio)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import solve
+from palm_theory.contract.calls import all_values, solve
 from palm_theory.errors import InputError
 from palm_theory.geometry.simplex import Array, simplex_lattice
 from palm_theory.plots.labels import extent
@@ -102,7 +102,7 @@ def _chosen(portfolio: Portfolio, objectives: Sequence[str] | None) -> list[int]
 def _others(backend: PolicyBackend) -> Array | None:
     """Rewards (n, d) of other policies, or None where they are unknown or dear."""
     if Power.ALL_VALUES in backend.powers:
-        return np.stack([value.rewards for value in backend.all_values()])
+        return np.stack([value.rewards for value in all_values(backend)])
     if Power.OPTIMAL_VALUE not in backend.powers:
         return None
     d = len(backend.objectives)

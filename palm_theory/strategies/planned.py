@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from palm_theory.certify.audit import audit
 from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import solve
+from palm_theory.contract.calls import optimal_value, solve
 from palm_theory.errors import InputError
 from palm_theory.geometry.envelope import scalarize
 from palm_theory.geometry.simplex import Array, as_float_array, lattice_size, simplex_lattice, validate_weights
@@ -65,7 +65,7 @@ def forecast(
     start = np.empty((0, d)) if first is None else validate_weights(np.atleast_2d(as_float_array(first, "first")), d)
     lattice = simplex_lattice(d, _resolution(d, max_candidates))
     candidates = np.unique(np.vstack([start, lattice]), axis=0)
-    optimum = np.array([surrogate.optimal_value(w) for w in candidates])
+    optimum = np.array([optimal_value(surrogate, w) for w in candidates])
     values = [solve(surrogate, w).value for w in candidates]
     table = scalarize(np.stack([value.vertex_values for value in values]), candidates)
     required = [int(np.flatnonzero((candidates == row).all(axis=1))[0]) for row in start]

@@ -17,6 +17,7 @@ import numpy as np
 from palm_theory.certify.audit import OptimalValueOracle
 from palm_theory.certify.certificate import Certificate
 from palm_theory.contract.backend import PolicyBackend, Power
+from palm_theory.contract.calls import all_values
 from palm_theory.contract.problem import check_same_problem
 from palm_theory.errors import InputError
 from palm_theory.geometry.envelope import lower_envelope
@@ -57,7 +58,7 @@ def known_optimum(portfolio: Portfolio, weights: Array, backend: PolicyBackend |
     lower = lower_envelope(portfolio.vertex_values, weights).best
     if backend is not None:
         check_same_problem(backend, portfolio.problem, portfolio.fingerprint)
-    every = backend.all_values() if backend is not None and Power.ALL_VALUES in backend.powers else ()
+    every = all_values(backend) if backend is not None and Power.ALL_VALUES in backend.powers else ()
     measured = any(value.is_estimate for value in [*portfolio.policy_values, *every])
     if backend is not None and Power.OPTIMAL_VALUE in backend.powers:
         oracle = OptimalValueOracle(backend)
