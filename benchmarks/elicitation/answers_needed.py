@@ -4,7 +4,8 @@
 
 Portfolios of KL bandits (8 contexts, 6 actions), answers shown: the actions, by context. Users: weights uniform on the
 simplex, choices by the Bradley–Terry model at the default temperature. The seed gives bandits and users; the active
-choice was tuned on those of seed 0. Prints the tables, writes results/answers_needed.json and .png.
+choice was tuned on those of seed 0. Prints the tables, writes results/answers_needed.json and the figure of
+docs/how-to/elicit.md.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks.elicitation.simulate import Chooser, Run, User, about_weights, a
 from palm_theory.users.elicitation import Elicitation
 
 RESULTS = Path(__file__).resolve().parent / "results"
+FIGURE = Path(__file__).parents[2] / "docs" / "images" / "answers_needed.png"
 EPSILON = 0.01
 RESOLVED = 0.1
 SAMPLES = 1024
@@ -179,7 +181,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     found = {"seed": arguments.seed, "users": arguments.users, "rules": comparisons, "calibration": rows}
     (RESULTS / "answers_needed.json").write_text(json.dumps(found, indent=1) + "\n")
-    plot(comparisons, RESULTS / "answers_needed.png")
+    plot(comparisons, FIGURE)
 
 
 if __name__ == "__main__":

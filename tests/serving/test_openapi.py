@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
@@ -29,7 +30,7 @@ def test_the_document_is_complete(serve: Serve, portfolio: Portfolio, upstream: 
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_no_crash(serve: Serve, portfolio: Portfolio, upstream: FakeUpstream):
+def test_schemathesis_finds_no_crash(serve: Serve, portfolio: Portfolio, upstream: FakeUpstream, tmp_path: Path):
     pytest.importorskip("schemathesis")
     running = serve(portfolio, forwarding(upstream.url, portfolio))
     # status_code_conformance and positive_data_acceptance are left out: a portfolio's own objectives and policies are
@@ -37,5 +38,6 @@ def test_schemathesis_finds_no_crash(serve: Serve, portfolio: Portfolio, upstrea
     checks = "not_a_server_error,content_type_conformance,response_schema_conformance"
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{running.url}/openapi.json", "--checks", checks]
     command += ["--max-examples", "150", "--seed", "1", "--exclude-path", "/readyz"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # It keeps a folder of its own where it runs.
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

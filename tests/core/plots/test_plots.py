@@ -10,7 +10,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import matplotlib
 
@@ -542,10 +541,3 @@ def test_every_public_function_has_a_docstring_and_matplotlib_waits():
         assert isinstance(getattr(plots, name), int) or getattr(plots, name).__doc__, name
     code = "import sys, palm_theory; sys.exit(any(m.startswith(('matplotlib', 'mpltern')) for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_every_module_of_the_package_is_on_its_reference_page():
-    root = Path(plots.__file__).parent
-    page = (root.parents[1] / "docs" / "reference" / "palm_theory.plots.md").read_text("utf-8")
-    for module in root.glob("[a-z]*.py"):
-        assert f"::: palm_theory.plots.{module.stem}\n" in page, module.stem
