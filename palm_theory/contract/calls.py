@@ -74,7 +74,7 @@ def solve(backend: PolicyBackend, weights: Array) -> Solution:
 
 
 def optimal_bracket(backend: PolicyBackend, weights: Array) -> tuple[float, float]:
-    """``backend.optimal_bracket(weights)`` with its answer checked: finite, and reached ≤ upper.
+    """``backend.optimal_bracket`` at weights (d,), with its answer checked: finite, and reached ≤ upper.
 
     A bracket that rounding turned round by at most ``RANGE_TOLERANCE``·R_max is put right. Raises BackendError where
     the backend raises or returns anything else.
