@@ -23,7 +23,7 @@ bench: $(VENV)/dev.stamp
 	for b in oracle_economy speed growth misleading_metrics; do $(BIN)/python -m benchmarks.$$b || exit 1; done
 
 test: $(VENV)/dev.stamp style types
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow" --durations=10
 	$(MAKE) docs
 
 style: $(VENV)/dev.stamp
