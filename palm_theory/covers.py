@@ -9,11 +9,20 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from palm_theory.design import theorem2_resolution
-from palm_theory.errors import CoverTooLargeError
+from palm_theory.errors import CoverTooLargeError, InputError
 from palm_theory.geometry.hybrid import HybridGrid
-from palm_theory.geometry.simplex import MAX_POINTS, Array, sample_dirichlet, simplex_lattice, validate_dimension
+from palm_theory.geometry.simplex import (
+    MAX_POINTS,
+    Array,
+    as_float_array,
+    sample_dirichlet,
+    simplex_lattice,
+    validate_dimension,
+    validate_weights,
+)
 
 BLOCK = 65_536
 
@@ -71,6 +80,23 @@ def _digits(start: int, count: int, radices: list[int]) -> list[np.ndarray]:
         digits.append(total % radix)
         carry = total // radix
     return digits[::-1]
+
+
+def for_undivided(weights: ArrayLike, maxima: ArrayLike) -> Array:
+    """Weights (n, d) for objectives divided by ``maxima`` (d,), as weights of the objectives as they were: ∝ w_i/m_i.
+
+    A policy is best at w for the objectives R_i/m_i exactly where it is best at the result for the R_i. Theorem 1‴'s
+    cover is ``hybrid_cover`` put through this, with m_i = max_π R_i(π).
+
+    Raises InputError unless every maximum is finite and > 0.
+    """
+    rows = validate_weights(weights)
+    m = as_float_array(maxima, "maxima")
+    if m.shape != rows.shape[-1:] or not (np.isfinite(m) & (m > 0)).all():
+        raise InputError(f"maxima must be {rows.shape[-1]} finite numbers > 0, one an objective, got {maxima}")
+    # Around the least maximum, so that nothing overflows.
+    scaled = rows * (m.min() / m)
+    return scaled / scaled.sum(axis=-1, keepdims=True)
 
 
 def kl_lattice(objectives: int, *, delta: float, beta: float, reward_max: float, max_points: int = MAX_POINTS) -> Array:

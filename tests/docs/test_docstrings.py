@@ -146,6 +146,7 @@ def test_functions_that_raise_say_so():
         "covers",
         "design",
         "geometry/hybrid",
+        "geometry/tilt",
         "geometry/envelope",
         "certify/sandwich",
         "certify/audit",
