@@ -59,8 +59,8 @@ class Rivals:
 
 
 def rivals(portfolio: Portfolio, source: Path, table: TableOptions) -> Rivals:
-    """Who is in a file: the problem that the portfolio was built from where its backend reads such files, else a CSV
-    of candidates.
+    """Who is in a file: a .csv holds candidates; of a backend that reads files, any other is the problem that the
+    portfolio was built from, and a table's is candidates all the same.
 
     Raises InputError as ``built_from``, and on candidates with other objectives, or normalised otherwise, than the
     portfolio's.
@@ -69,8 +69,8 @@ def rivals(portfolio: Portfolio, source: Path, table: TableOptions) -> Rivals:
     from palm_theory.contract.registry import class_of, reads_files
     from palm_theory.geometry.intervals import widest
 
-    made = class_of(portfolio.problem)
-    if made is not None and reads_files(made) and not _is_of_table(portfolio):
+    made = None if source.suffix.lower() == ".csv" else class_of(portfolio.problem)
+    if made is not None and reads_files(made) and made is not installed("table"):
         return Rivals(built_from(portfolio, source, table))
     found = table_of(source, table)
     if found.objectives != portfolio.objectives:
