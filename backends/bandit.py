@@ -80,7 +80,7 @@ def greedy(values: Array) -> Array:
 def tilt(logits: Array) -> tuple[Array, Array]:
     """exp(logits) normalised along the last axis, and log Σ exp(logits), without overflow.
 
-    (SciPy's logsumexp and softmax take ten times as long on arrays of this size.)
+    (SciPy's logsumexp and softmax take many times as long on arrays of this size.)
     """
     top = logits.max(axis=-1, keepdims=True)
     weights = np.exp(logits - top)

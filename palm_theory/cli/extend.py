@@ -81,6 +81,7 @@ def _llm(
     held_out: Annotated[Path | None, typer.Option(help=AsBuilt)] = None,
     beta: Annotated[float, typer.Option(help=AsBuilt)] = 0.05,
     preset: Annotated[str, typer.Option(help=AsBuilt)] = "default",
+    dtype: Annotated[str | None, typer.Option(help=AsBuilt)] = None,
     workers: Annotated[int, typer.Option(help=AsBuilt)] = 0,
     gpu: Annotated[list[str] | None, typer.Option("--gpu", help=AsBuilt)] = None,
     runs: Annotated[Path, typer.Option(help=AsBuilt)] = Path("runs/llm"),
@@ -93,7 +94,7 @@ def _llm(
     from palm_theory.cli.llm import llm_backend, llm_workers
 
     where = llm_workers(workers, gpu)
-    return llm_backend(model, reward, prompts, held_out, beta, preset, seed, runs, where)
+    return llm_backend(model, reward, prompts, held_out, beta, preset, dtype, seed, runs, where)
 
 
 extend_app.command("llm")(_extend(_llm))

@@ -42,7 +42,14 @@ def build_llm(
     prompts: Annotated[Path | None, typer.Option(help="Training prompts, one a line or .jsonl.")] = None,
     held_out: Annotated[Path | None, typer.Option(help="Evaluation prompts, one a line or .jsonl.")] = None,
     beta: Annotated[float, typer.Option(help="β > 0, the price of one nat of KL from the base model.")] = 0.05,
-    preset: Annotated[str, typer.Option(help="tiny: under 3 minutes on two cores; default: under 15.")] = "default",
+    preset: Annotated[str, typer.Option(help="tiny: minutes on two cores; default: a quarter of an hour.")] = "default",
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="bfloat16, float16 or float32; part of the problem. Default: bfloat16 where this processor or GPU "
+            "multiplies it, else float32; name it to go on with a build on another kind of machine."
+        ),
+    ] = None,
     strategy: Annotated[
         Literal["planned", "uniform", "random"], typer.Option(help="How weights are chosen.")
     ] = "planned",
@@ -90,7 +97,7 @@ def build_llm(
     from rich.console import Console
 
     where = _workers(workers, gpu, cluster, slurm, runs)
-    backend = llm_backend(model, reward, prompts, held_out, beta, preset, seed, runs, where)
+    backend = llm_backend(model, reward, prompts, held_out, beta, preset, dtype, seed, runs, where)
     target = out or runs / "portfolio"
     most = backend.affordable_policies if max_policies is None else max_policies
     backend.build(_strategy(strategy, epsilon, most, number, seed), target, Console())
@@ -104,6 +111,7 @@ def llm_backend(
     held_out: Path | None,
     beta: float,
     preset: str,
+    dtype: str | None,
     seed: int,
     runs: Path,
     workers: Any,
@@ -117,6 +125,7 @@ def llm_backend(
         held_out=held_out,
         beta=beta,
         preset_name=preset,
+        dtype=dtype,
         seed=seed,
         folder=runs,
         workers=workers,
