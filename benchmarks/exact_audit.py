@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.exact_audit --instances 100000 [--seed 0] [--kind near-ties] [--show 3]
 
-Every instance is a table of 2 to 8 policies with 1 to 4 objectives, part of it a portfolio. ``tests/exact_audit.py``
+Every instance is a table of 2 to 8 policies with 1 to 4 objectives, part of it a portfolio. ``tests.core.exact_audit``
 says what is true. A claim counts as false where the truth misses it by any positive amount; "beyond 1e-12" where it
 misses it by more than that multiple of the numbers it is made of.
 """
@@ -26,7 +26,7 @@ from palm_theory.certify.sandwich import Target
 from palm_theory.certify.selection import requirement, smallest_subset
 from palm_theory.errors import PalmError
 from palm_theory.geometry.envelope import lower_envelope
-from tests import exact_audit as exact
+from tests.core import exact_audit as exact
 
 TOLERANCE = Fraction(1, 10**12)
 SLACK = Fraction(1, 10**9)

@@ -28,8 +28,7 @@ LADDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("cli",),
     ),
     "backends": (
-        ("", "arrays", "table"),
-        ("bandit",),
+        ("", "bandit", "table"),
         ("mdp", "programs"),
         ("convex", "gym", "programs.files"),
         ("graph", "integer", "linear"),

@@ -15,12 +15,15 @@ from palm_theory.errors import CertificateError
 from palm_theory.geometry.simplex import Array, as_float_array
 
 ROUNDING = 1e-12
-"""Two values of J_w within this multiple of max_k Σ_i w_i|G_ki| count as equal: float64 geometry is no sharper."""
+"""Two values of J_w within this multiple of the numbers that they are sums of count as equal (``rounding_at``)."""
 
 NUDGES = (0.0, 1e-12, 1e-11, 1e-10)
 """Where Qhull cannot tell policies apart (clusters a rounding error wide, many planes through one point), each policy
 is lowered by a random part of this, relative to the spread of the values, and Qhull asked again. A gap is then
 overlooked by no more than that: at the corners of L' with L − nudge ≤ L' ≤ L, the lemma bounds J* − L' everywhere."""
+
+OUTLYING = 1e-4
+"""A policy beside which all others differ, in some objective, by less than this share of the spread is an outlier."""
 
 BLOCK_ELEMENTS = 131_072
 
@@ -28,11 +31,6 @@ BLOCK_ELEMENTS = 131_072
 def vertex_values(rewards: ArrayLike, regularizers: ArrayLike) -> Array:
     """G = R − f·1, shape (K, d), from rewards (K, d) and regularisers (K,): J_w(π_k) = ⟨w, G_k⟩ on the simplex."""
     return as_float_array(rewards, "rewards") - as_float_array(regularizers, "regularizers")[:, None]
-
-
-def rounding_at(values: Array, weights: Array) -> Array:
-    """How far two values at each weight may lie apart and still count as equal: ROUNDING·max_k Σ_i w_i|G_ki|, (n,)."""
-    return ROUNDING * lower_envelope(np.abs(values), weights).best
 
 
 def scalarize(values: Array, weights: Array) -> Array:
@@ -66,23 +64,78 @@ def lower_envelope(values: Array, weights: Array) -> Envelope:
     return Envelope(best, index)
 
 
+def rounding_at(values: Array, weights: Array) -> Array:
+    """How far two values at each weight may lie apart and still count as equal, (n,): ROUNDING·Σ_i w_i|G_ki|, the
+    largest over the policies that are best there to this very rounding. Others, whatever their numbers, do not matter.
+    """
+    rounding = np.empty(len(weights))
+    block = max(1, BLOCK_ELEMENTS // len(values))
+    for start in range(0, len(weights), block):
+        rows = slice(start, min(start + block, len(weights)))
+        table = scalarize(values, weights[rows])
+        sizes = ROUNDING * scalarize(np.abs(values), weights[rows])
+        best = table.max(axis=1, keepdims=True)
+        rounding[rows] = np.where(table >= best - sizes, sizes, 0.0).max(axis=1)
+    return rounding
+
+
+def undominated(values: Array) -> np.ndarray:
+    """Indices, increasing, of the rows of ``values`` (K, d) that no other equals or exceeds in every coordinate; of
+    equal rows the lowest index. The others are never the only best policy, so the envelope is the same without them.
+    """
+    order = distinct_policies(values)
+    # A row that dominates another has a sum at least as large, also when rounded, and is lexicographically larger.
+    order = order[np.lexsort((*-values[order].T[::-1], -values[order].sum(axis=1)))]
+    kept: list[int] = []
+    while order.size:
+        first, order = order[0], order[1:]
+        kept.append(int(first))
+        order = order[(values[order] > values[first]).any(axis=1)]
+    return np.sort(np.array(kept))
+
+
 def corner_weights(values: Array) -> Array:
     """All corner weights of L(w) = max_k ⟨w, G_k⟩: the vertices of its cells, the simplex's vertices included.
 
     Shape (m, d), distinct, in lexicographic order. One half-space intersection of {(w, t) : t ≥ ⟨w, G_k⟩, w ∈ Δ} by
-    Qhull. Objectives are first shifted and scaled to [0, 1], so rewards of any magnitude are as well
-    conditioned as any other.
+    Qhull, of the policies that none dominates. Objectives are first shifted and scaled to [0, 1], so rewards of any
+    magnitude are as well conditioned as any other. A policy so bad in an objective that beside it all others look the
+    same there can only be best where that objective hardly counts: what the others leave elsewhere is looked for once
+    more without it.
 
     Raises CertificateError where Qhull fails; corners are never silently left out.
     """
+    unique = np.unique(values[undominated(values)], axis=0)
+    d = unique.shape[1]
+    if d == 1 or len(unique) == 1:
+        return np.eye(d)
+    corners = _corners_at_scale(unique)
+    ordinary = unique[~_outliers(unique)]
+    if len(ordinary) in (0, len(unique)):
+        return corners
+    found = corner_weights(ordinary)
+    lower = lower_envelope(ordinary, found).best
+    still = lower_envelope(unique, found).best - lower <= rounding_at(unique, found)
+    both = np.vstack([corners, found[still]])
+    _, first = np.unique(np.round(both, 15) + 0.0, axis=0, return_index=True)
+    return both[first]
+
+
+def _outliers(values: Array) -> np.ndarray:
+    """Which of K ≥ 2 policies, (K,), are so far below all others in some objective that these, which differ, do so by
+    less than ``OUTLYING`` of the spread there."""
+    ordered = np.sort(values, axis=0)
+    others, spread = ordered[-1] - ordered[1], ordered[-1] - ordered[0]
+    return ((values == ordered[0]) & (others > 0) & (others < OUTLYING * spread)).any(axis=1)
+
+
+def _corners_at_scale(unique: Array) -> Array:
+    """The corner weights of distinct policies (K, d), K ≥ 2 and d ≥ 2, as well as one scaling of each objective shows
+    them."""
     # Imported here to keep the import of the package fast.
     from scipy.spatial import HalfspaceIntersection, QhullError
 
-    unique = np.unique(values, axis=0)
     d = unique.shape[1]
-    vertices = np.eye(d)
-    if d == 1 or len(unique) == 1:
-        return vertices
     rescaled, spread = _rescaled(unique)
     unit = np.unique(rescaled, axis=0)
 
@@ -109,7 +162,7 @@ def corner_weights(values: Array) -> Array:
     points = points[np.all(np.isfinite(points), axis=1) & (points[:, -1] < 1.5)]
     scaled = np.column_stack([points[:, :-1], 1 - points[:, :-1].sum(axis=1)])
     scaled[np.abs(scaled) < ROUNDING] = 0.0
-    distinct = _distinct(np.vstack([vertices, np.clip(scaled, 0.0, None)]))
+    distinct = _distinct(np.vstack([np.eye(d), np.clip(scaled, 0.0, None)]))
     corners = distinct / spread
     return corners / corners.sum(axis=1, keepdims=True)
 
@@ -127,7 +180,7 @@ def _rescaled(values: Array) -> tuple[Array, Array]:
 
 def _distinct(weights: Array) -> Array:
     """Rows of ``weights`` that differ by more than rounding, in lexicographic order of the rounded rows."""
-    _, first = np.unique(np.round(weights, 11) + 0.0, axis=0, return_index=True)
+    _, first = np.unique(np.round(weights, 13) + 0.0, axis=0, return_index=True)
     return weights[first]
 
 
@@ -142,9 +195,11 @@ def essential_policies(values: Array) -> np.ndarray:
 
     A policy is redundant where it is strictly best nowhere: a duplicate, one that is never best, one that only ties
     (all to rounding). Of equal policies the lowest index stays. A policy's cell is spanned by the corner weights at
-    which it is best, so it is strictly best somewhere iff it is so at their centroid.
+    which it is best, so it is strictly best somewhere iff it is so at their centroid. Where ties closer than rounding
+    make that centroid one of another cell, the corner lemma tells: a policy that the rest miss at one of their own
+    corners comes back.
     """
-    kept = distinct_policies(values)
+    kept = undominated(values)
     # In units in which every objective counts alike, or a centroid would be that of the largest objective alone.
     unit, _ = _rescaled(values[kept])
     corners = corner_weights(unit)
@@ -161,4 +216,11 @@ def essential_policies(values: Array) -> np.ndarray:
         rival = scalarize(unit[others], centroids[k : k + 1]).max()
         own = scalarize(unit[k : k + 1], centroids[k : k + 1])[0, 0]
         alive[k] = own - rival > margins[k]
-    return kept[alive]
+    everyone = values[kept]
+    while True:
+        corners = corner_weights(everyone[alive])
+        best = lower_envelope(everyone, corners)
+        short = best.best - lower_envelope(everyone[alive], corners).best - rounding_at(everyone, corners)
+        if short.max() <= 0:
+            return kept[alive]
+        alive[best.policy[short.argmax()]] = True

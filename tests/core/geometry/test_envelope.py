@@ -17,6 +17,7 @@ from palm_theory.geometry.envelope import (
     lower_envelope,
     rounding_at,
     scalarize,
+    undominated,
     vertex_values,
 )
 from palm_theory.geometry.simplex import validate_weights
@@ -216,10 +217,55 @@ def test_dominated_and_collinear_policies_are_not_essential():
 
 
 @given(st.integers(1, 4), seeds, st.sampled_from([1e-9, 1.0, 1e9]))
-def test_rounding_scales_with_the_values(d, seed, unit):
+def test_rounding_scales_with_the_values_of_the_best(d, seed, unit):
     values, weights = rng_of(seed).standard_normal((5, d)), simplex_points(d, 10, seed)
     rounding = rounding_at(values * unit, weights)
-    assert np.allclose(rounding, unit * 1e-12 * (weights @ np.abs(values).T).max(axis=1), rtol=1e-9)
+    best = values[(weights @ values.T).argmax(axis=1)]
+    assert np.allclose(rounding, unit * 1e-12 * (weights * np.abs(best)).sum(axis=1), rtol=1e-9)
+    useless = np.vstack([values, np.full(d, -1e12)])
+    assert np.array_equal(rounding_at(useless * unit, weights), rounding)
+
+
+def test_a_policy_that_ties_counts_in_the_rounding():
+    """(0, 0) and (1, −1) are worth the same at ½, and the second's value there is a difference of halves."""
+    assert rounding_at(np.array([[0.0, 0.0], [1.0, -1.0]]), np.array([[0.5, 0.5]])).tolist() == [1e-12]
+
+
+@pytest.mark.parametrize("loss", [0.0, -1.0, -1e6, -1e12, -1e15])
+def test_corners_do_not_depend_on_how_bad_a_useless_policy_is(loss):
+    useful = np.array([[1.0, 0.0, 0.2], [0.0, 1.0, 0.3], [0.6, 0.6, 0.1]])
+    for useless in ([loss, loss, loss], [0.9, loss, 0.0], [0.0, 0.3, loss]):
+        assert np.array_equal(corner_weights(np.vstack([useful, useless])), corner_weights(useful))
+
+
+@pytest.mark.parametrize("loss", [1e3, 1e6, 1e9, 1e12])
+def test_a_policy_that_is_very_bad_for_some_hides_no_corner_of_the_others(loss):
+    """It is best where the first objective counts for less than about 1/loss; elsewhere the three others meet."""
+    ordinary = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.6]])
+    corners = corner_weights(np.vstack([ordinary, [-loss, 1.0 + 1e-3]]))
+    for expected in ([0.4, 0.6], [0.6, 0.4], [1e-3 / (loss + 1e-3), loss / (loss + 1e-3)]):
+        assert np.abs(corners[:, 0] / expected[0] - 1).min() < 1e-9
+
+
+def test_undominated_rows():
+    values = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.5, 0.5], [0.5, 0.4], [1.0, -5.0]])
+    assert undominated(values).tolist() == [0, 1, 3]
+    rng = rng_of(0)
+    for d in (1, 2, 3):
+        some = np.round(rng.random((60, d)), 1)
+        kept = undominated(some)
+        assert all(any((some[j] >= some[k]).all() for j in kept) for k in range(len(some))), (
+            "a row that none of those kept dominates was dropped"
+        )
+        assert not any((some[j] >= some[k]).all() for j in kept for k in kept if j != k)
+
+
+def test_near_ties_lose_no_policy_that_is_needed():
+    """The first two tie to 1.5e-12 in the first objective, and their cells' corners lie as close together."""
+    values = np.array([[1.0, 2.0, 0.0], [1.0 + 1.5e-12, 1.0, 3.0], [0.0, 3.0, 3.0]])
+    kept = essential_policies(values)
+    weights = np.vstack([corner_weights(values), simplex_points(3, 200, 0)])
+    assert np.allclose(envelope(values[kept], weights), envelope(values, weights), rtol=0, atol=1e-11)
 
 
 def test_vertex_values():

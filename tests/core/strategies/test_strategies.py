@@ -197,6 +197,14 @@ def test_adaptive_certifies_its_target_exactly(backend, target, seed, open_):
     assert len(essential_policies(portfolio.vertex_values)) == len(portfolio)
 
 
+def test_a_near_tie_costs_adaptive_no_policy_that_its_target_needs():
+    """Without any one of the three, somebody loses a quarter."""
+    backend = TableBackend(np.array([[1.0, 2.0, 0.0], [1.0 + 1.5e-12, 1.0, 3.0], [0.0, 3.0, 3.0]]))
+    portfolio = build_portfolio(backend, Adaptive(0.01), progress=False)
+    assert sorted(member.policy for member in portfolio) == [0, 1, 2]
+    assert portfolio.certificate.certifies(0.01)
+
+
 @settings(max_examples=30)
 @given(st.integers(1, 5), st.integers(1, 25), seeds)
 def test_adaptive_at_zero_finds_every_policy_that_is_needed(d, n, seed):
