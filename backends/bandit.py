@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
+from backends.arrays import from_arrays
 from palm_theory.bounds import EXACT, non_negative
 from palm_theory.contract.backend import Power, Solution
 from palm_theory.contract.declarations import Declarations, DeclaredBackend
@@ -78,7 +80,7 @@ def greedy(values: Array) -> Array:
 def tilt(logits: Array) -> tuple[Array, Array]:
     """exp(logits) normalised along the last axis, and log Σ exp(logits), without overflow.
 
-    (SciPy's logsumexp and softmax take ten times as long on arrays of this size.)
+    (SciPy's logsumexp and softmax take many times as long on arrays of this size.)
     """
     top = logits.max(axis=-1, keepdims=True)
     weights = np.exp(logits - top)
@@ -157,6 +159,11 @@ class BanditBackend(DeclaredBackend, kind="backends.bandit.BanditBackend"):
         ``effective_sample_size`` before trusting it.
         """
         return cls(scores, beta=beta, objectives=objectives, reward_max=reward_max)
+
+    @classmethod
+    def from_file(cls, path: Path, *, beta: float = 0.0) -> BanditBackend:
+        """The bandit of an .npz file of arrays: ``rewards``; optional ``reference`` and ``context_probabilities``."""
+        return from_arrays(cls, "a bandit", path, beta=beta)
 
     @property
     def beta(self) -> float:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
+from backends.arrays import from_arrays
 from backends.bandit import (
     checked_distribution,
     checked_rewards,
@@ -125,6 +127,11 @@ class MDPBackend(DeclaredBackend, kind="backends.mdp.MDPBackend"):
         gain = SOFT_GAIN if self._beta > 0 else PLAIN_GAIN
         relative = self._tolerance if self._iterates else gain * self._steps
         return OracleError(0.0, relative * reward_max)
+
+    @classmethod
+    def from_file(cls, path: Path, *, discount: float, horizon: int | None = None, beta: float = 0.0) -> MDPBackend:
+        """The MDP of an .npz file of arrays: ``transitions``, ``rewards``, ``initial`` and, if any, ``reference``."""
+        return from_arrays(cls, "an MDP", path, discount=discount, horizon=horizon, beta=beta)
 
     def describe(self) -> Mapping[str, Any]:
         return {

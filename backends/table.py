@@ -121,6 +121,11 @@ class TableBackend(DeclaredBackend, kind="backends.table.TableBackend"):
         self._values = frozen_array(self._rewards - self._regularizers[:, None], "scores")
         self._all = tuple(self._value(row) for row in range(rows))
 
+    @classmethod
+    def from_file(cls, path: Path, **options: Any) -> TableBackend:
+        """The table of a CSV file; ``options`` are those of the class."""
+        return cls(path, **options)
+
     def _largest(self, reward_max: float | None) -> float:
         """R_max as given; by default the largest reward in the table (1 where all are 0)."""
         largest = float(self._rewards.max())

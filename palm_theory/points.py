@@ -46,7 +46,7 @@ def extreme_points(points: ArrayLike, normalizers: Sequence[Normalizer]) -> np.n
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class PointMatch:
     """Found points beside published ones, all in original units.
 
     ``published`` counts the published points, ``extreme`` those of them that are extreme nondominated among
@@ -68,11 +68,11 @@ class Comparison:
 
 def compare_points(
     found: Array, published: ArrayLike, normalizers: Sequence[Normalizer], tolerance: float = MATCH_TOLERANCE
-) -> Comparison:
+) -> PointMatch:
     """Compare extreme points (K, d) with a published set, which may hold other nondominated points besides."""
     table = as_float_array(published, "published points")
     extreme = table[extreme_points(table, normalizers)]
-    return Comparison(
+    return PointMatch(
         found=len(found),
         published=len(table),
         extreme=len(extreme),

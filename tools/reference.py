@@ -32,7 +32,9 @@ def given_out(package: str) -> dict[str, str]:
     """Name in ``__all__`` of a package → dotted name of what it is; empty where nothing is listed."""
     origin: dict[str, str] = {}
     listed: list[str] = []
-    for node in tree(package).body:
+    # A package that loads its names when they are used imports them for type checkers only, under an ``if``.
+    body = [inner for node in tree(package).body for inner in (node.body if isinstance(node, ast.If) else [node])]
+    for node in body:
         if isinstance(node, ast.ImportFrom) and node.module in modules():
             origin |= {alias.name: defined(f"{node.module}.{alias.name}") for alias in node.names}
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":

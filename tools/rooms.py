@@ -28,7 +28,8 @@ LADDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("cli",),
     ),
     "backends": (
-        ("", "bandit", "table"),
+        ("", "arrays", "table"),
+        ("bandit",),
         ("mdp", "programs"),
         ("convex", "gym", "programs.files"),
         ("graph", "integer", "linear"),

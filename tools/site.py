@@ -1,4 +1,4 @@
-"""What mkdocs adds to the pages that lie in docs: the reference, its navigation, the picture of the rooms.
+"""What mkdocs adds to the pages in docs: the reference, its navigation, the commands, the picture of the rooms.
 
 A hook named in mkdocs.yml; nothing it makes is kept in the repository.
 """
@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tools import architecture, reference
+from tools import architecture, commands, reference
 
 ROOMS = "<!-- the rooms -->"
 """Where docs/architecture.md holds the table of rooms."""
@@ -22,7 +22,11 @@ ROOMS = "<!-- the rooms -->"
 
 def generated() -> dict[str, str]:
     """Path in docs → text of every file that is made, not kept."""
-    return {**reference.pages(), "images/architecture.svg": architecture.picture()}
+    return {
+        **reference.pages(),
+        "command-line.md": commands.page(),
+        "images/architecture.svg": architecture.picture(),
+    }
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

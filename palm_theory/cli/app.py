@@ -5,18 +5,24 @@ from __future__ import annotations
 import sys
 
 import typer
-from rich.console import Console
 
-from palm_theory.cli.build import build_app, compare_app
-from palm_theory.cli.drift import drift_command, extend_app
-from palm_theory.cli.elicit import elicit_command, profile_app
+from palm_theory.cli.audit import audit_command
+from palm_theory.cli.bounds import bounds_command
+from palm_theory.cli.build import build_app
+from palm_theory.cli.compare import compare_app
+from palm_theory.cli.conformance import conformance_command
+from palm_theory.cli.cover import cover_command
+from palm_theory.cli.drift import drift_command
+from palm_theory.cli.elicit import elicit_command
 from palm_theory.cli.explore import explore_command
+from palm_theory.cli.extend import extend_app
 from palm_theory.cli.llm import build_llm, chat_command, export_command
 from palm_theory.cli.plot import plot_command
 from palm_theory.cli.points import points_command
-from palm_theory.cli.portfolio import audit_command, conformance_command, select_command, show_command
+from palm_theory.cli.profile import profile_app
+from palm_theory.cli.select import select_command
 from palm_theory.cli.serve import serve_command
-from palm_theory.cli.theory import bounds_command, cover_command
+from palm_theory.cli.show import show_command
 from palm_theory.errors import PalmError
 from palm_theory.version import __version__
 
@@ -88,5 +94,7 @@ def main() -> None:
     try:
         app()
     except PalmError as error:
+        from rich.console import Console
+
         Console(stderr=True, highlight=False).print(f"error: {error}", soft_wrap=True, markup=False)
         sys.exit(2 if isinstance(error, ValueError) else 3)

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
-from palm_theory.contract.registry import backend_class
+from palm_theory.cli.options import Folder
+from palm_theory.cli.sources import installed
 from palm_theory.errors import InputError
-from palm_theory.executors.options import ray_executor, slurm_executor
-from palm_theory.geometry.simplex import parse_weights
-from palm_theory.portfolio import Portfolio
-from palm_theory.strategies.base import Strategy
-from palm_theory.strategies.baselines import RandomWeights, UniformGrid
-from palm_theory.strategies.planned import Planned
+
+if TYPE_CHECKING:
+    from palm_theory.portfolio import Portfolio
+    from palm_theory.strategies.base import Strategy
 
 LLM_MODULE = "backends.llm."
 
@@ -27,13 +25,6 @@ LLM_MODULE = "backends.llm."
 def is_of_llm(portfolio: Portfolio) -> bool:
     """Whether the portfolio's policies are language models."""
     return str(portfolio.problem.get("backend", "")).startswith(LLM_MODULE)
-
-
-Saved = Annotated[Path, typer.Argument(help="A portfolio's folder.")]
-
-
-def _llm() -> Any:
-    return backend_class("llm")
 
 
 def build_llm(
@@ -51,7 +42,14 @@ def build_llm(
     prompts: Annotated[Path | None, typer.Option(help="Training prompts, one a line or .jsonl.")] = None,
     held_out: Annotated[Path | None, typer.Option(help="Evaluation prompts, one a line or .jsonl.")] = None,
     beta: Annotated[float, typer.Option(help="β > 0, the price of one nat of KL from the base model.")] = 0.05,
-    preset: Annotated[str, typer.Option(help="tiny: under 3 minutes on two cores; default: under 15.")] = "default",
+    preset: Annotated[str, typer.Option(help="tiny: minutes on two cores; default: a quarter of an hour.")] = "default",
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="bfloat16, float16 or float32; part of the problem. Default: bfloat16 where this processor or GPU "
+            "multiplies it, else float32; name it to go on with a build on another kind of machine."
+        ),
+    ] = None,
     strategy: Annotated[
         Literal["planned", "uniform", "random"], typer.Option(help="How weights are chosen.")
     ] = "planned",
@@ -96,8 +94,10 @@ def build_llm(
       palm build llm --runs /shared/runs --cluster auto,gpus=1,cpus=4
       palm build llm --runs /shared/runs --slurm partition=gpu,gpus=1,cpus=4,time=8:00:00
     """
+    from rich.console import Console
+
     where = _workers(workers, gpu, cluster, slurm, runs)
-    backend = llm_backend(model, reward, prompts, held_out, beta, preset, seed, runs, where)
+    backend = llm_backend(model, reward, prompts, held_out, beta, preset, dtype, seed, runs, where)
     target = out or runs / "portfolio"
     most = backend.affordable_policies if max_policies is None else max_policies
     backend.build(_strategy(strategy, epsilon, most, number, seed), target, Console())
@@ -111,12 +111,13 @@ def llm_backend(
     held_out: Path | None,
     beta: float,
     preset: str,
+    dtype: str | None,
     seed: int,
     runs: Path,
     workers: Any,
 ) -> Any:
     """The ``llm`` backend of the command line's options, whose jobs run where ``workers`` says."""
-    make = _llm()
+    make = installed("llm")
     return make(
         **({} if model is None else {"model": model}),
         **({"rewards": reward} if reward else {}),
@@ -124,6 +125,7 @@ def llm_backend(
         held_out=held_out,
         beta=beta,
         preset_name=preset,
+        dtype=dtype,
         seed=seed,
         folder=runs,
         workers=workers,
@@ -132,27 +134,32 @@ def llm_backend(
 
 def llm_workers(count: int, gpu: list[str] | None) -> Any:
     """Worker processes of this machine: ``count``, or one a GPU, or one a core."""
-    return _llm().workers_for(count or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ()))
+    return installed("llm").workers_for(count or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ()))
 
 
 def _workers(count: int, gpu: list[str] | None, cluster: str | None, slurm: str | None, runs: Path) -> Any:
+    from palm_theory.executors.options import ray_executor, slurm_executor
+
     if cluster is None and slurm is None:
         return llm_workers(count, gpu)
     if gpu or count or (cluster is not None and slurm is not None):
         raise InputError("--cluster, --slurm and --workers with --gpu are three places to train; choose one")
     if cluster is not None:
-        return _llm().remote_workers(ray_executor(cluster))
-    return _llm().remote_workers(slurm_executor(slurm or "", runs / "slurm"))
+        return installed("llm").remote_workers(ray_executor(cluster))
+    return installed("llm").remote_workers(slurm_executor(slurm or "", runs / "slurm"))
 
 
 def _strategy(name: str, epsilon: float, max_policies: int, number: int, seed: int) -> Strategy:
+    from palm_theory.strategies.baselines import RandomWeights, UniformGrid
+    from palm_theory.strategies.planned import Planned
+
     if name == "planned":
         return Planned(epsilon, max_policies)
     return UniformGrid(number) if name == "uniform" else RandomWeights(number, seed)
 
 
 def chat_command(
-    portfolio: Saved,
+    portfolio: Folder,
     weights: Annotated[
         str | None, typer.Option("--weights", "-w", help="name=weight,…: the policy for these. Default: all policies.")
     ] = None,
@@ -165,7 +172,11 @@ def chat_command(
       palm chat portfolio --weights brevity=.7,positivity=.3
       palm chat portfolio --prompt "Why is the sky blue?"
     """
-    llm = _llm()
+    from rich.console import Console
+
+    from palm_theory.geometry.simplex import parse_weights
+
+    llm = installed("llm")
     loaded = llm.open_portfolio(portfolio)
     members = list(loaded) if weights is None else [loaded.select(parse_weights(weights))]
     questions = iter(prompt) if prompt else iter(lambda: typer.prompt("you", prompt_suffix="> "), "")
@@ -177,7 +188,7 @@ def chat_command(
 
 
 def export_command(
-    portfolio: Saved,
+    portfolio: Folder,
     out: Annotated[Path, typer.Argument(help="An empty or new folder.")],
     base_model: Annotated[
         str | None, typer.Option(help="The id or path by which your server knows the base model.")
@@ -193,7 +204,7 @@ def export_command(
       adapters/serve.sh                                                    # where vLLM and a GPU are
       palm serve runs/llm/portfolio --upstream http://127.0.0.1:8001
     """
-    llm = _llm()
+    llm = installed("llm")
     folders = llm.export(portfolio, out, base_model)
     for folder in folders:
         typer.echo(str(folder))

@@ -8,22 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from palm_theory import plots
-from palm_theory.cli.build import (
-    MinimizeNames,
-    NameColumn,
-    Normalization,
-    ObjectiveNames,
-    RegularizerColumn,
-    RewardMax,
-    Samples,
-    StderrColumns,
-)
-from palm_theory.cli.portfolio import Folder, weights_file
-from palm_theory.cli.sources import built_from
-from palm_theory.contract.registry import resolve_backend
+from palm_theory.cli.options import Folder, TableOptions
+from palm_theory.cli.signatures import with_options
 from palm_theory.errors import InputError
-from palm_theory.portfolio import Portfolio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,9 +23,11 @@ SECTIONS = ("regions", "values", "regret")
 """Kinds that take --vary and --fix."""
 
 
+@with_options
 def plot_command(
     kind: Annotated[Kind, typer.Argument(help="Which figure; see above.")],
     portfolio: Folder,
+    *,
     out: Annotated[Path | None, typer.Option(help="File to write: .png, .pdf or .svg. Default: KIND.png here.")] = None,
     width: Annotated[float, typer.Option(help="Inches: 3.3 for a column, 6.9 for a page.")] = 6.9,
     height: Annotated[float | None, typer.Option(help="Inches. Default: what the figure needs.")] = None,
@@ -62,20 +51,13 @@ def plot_command(
     against: Annotated[
         Path | None,
         typer.Option(
-            help="What the portfolio was built from, for J*: the CSV of a table, the .npz of a bandit or MDP."
+            help="What the portfolio was built from, for J*: the CSV of a table, the .npz of a bandit or MDP, …"
         ),
     ] = None,
     backend: Annotated[
         str | None, typer.Option(help="For J*: entry-point name of an installed backend that needs no arguments.")
     ] = None,
-    objective: ObjectiveNames = None,
-    minimize: MinimizeNames = None,
-    name: NameColumn = None,
-    regularizer: RegularizerColumn = None,
-    stderr: StderrColumns = None,
-    samples: Samples = None,
-    reward_max: RewardMax = None,
-    normalization: Normalization = "shift",
+    table: TableOptions,
 ) -> None:
     """Draw a figure of a portfolio into a file. No window opens.
 
@@ -99,6 +81,11 @@ def plot_command(
       palm plot regret portfolio --against rewards.npz
       palm plot bounds portfolio --beta 0.1 --reference
     """
+    from palm_theory import plots
+    from palm_theory.cli.sources import built_from, weights_of
+    from palm_theory.contract.registry import resolve_backend
+    from palm_theory.portfolio import Portfolio
+
     target = out or Path(f"{kind}.png")
     _check_file(target)
     _check_size(width, height, dpi)
@@ -112,12 +99,11 @@ def plot_command(
     loaded = Portfolio.load(portfolio)
     found = None
     if against is not None:
-        options = (objective, minimize, name, regularizer, stderr, samples, normalization, reward_max)
-        found = built_from(loaded, against, options)
+        found = built_from(loaded, against, table)
     elif backend is not None:
         found = resolve_backend(backend)
     section: dict[str, Any] = {"objectives": vary, "fixed": fixed or None}
-    given = None if users is None else weights_file(users, loaded.objectives)
+    given = None if users is None else weights_of(users, loaded.objectives)
     d = len(loaded.objectives)
     draw: dict[str, Callable[[Axes], Axes]] = {
         "regions": lambda ax: plots.policy_regions(loaded, **section, ax=ax),
@@ -175,7 +161,9 @@ def _fixed(entries: list[str] | None) -> dict[str, float]:
 
 def _height(kind: str, width: float, varying: int, policies: int) -> float:
     """Inches that a figure of this width needs."""
-    key = 0.15 * (policies if width < 5 else -(-policies // 3)) if policies <= plots.LONGEST_KEY else 0.0
+    from palm_theory.plots import LONGEST_KEY
+
+    key = 0.15 * (policies if width < 5 else -(-policies // 3)) if policies <= LONGEST_KEY else 0.0
     if kind == "regions":
         return (min(0.9 * width, 4.4) + 0.7 if varying == 3 else 1.7) + key
     if kind == "regret" and varying == 3:

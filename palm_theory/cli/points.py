@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palm_theory.certify.certificate import Kind
-from palm_theory.cli.output import Json, print_json, print_table
-from palm_theory.geometry.simplex import Array
-from palm_theory.points import (
-    MATCH_TOLERANCE,
-    compare_points,
-    extreme_points,
-    original_points,
-    plain_points,
-    read_points,
-    write_points,
-)
-from palm_theory.portfolio import Portfolio
+from palm_theory.cli.options import Folder, Json
+from palm_theory.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from palm_theory.geometry.simplex import Array
+    from palm_theory.portfolio import Portfolio
 
 
 def extreme_points_of(portfolio: Portfolio) -> Array:
     """The extreme nondominated points among a portfolio's, in original units, (K, d)."""
+    from palm_theory.points import extreme_points, original_points
+
     points = original_points(portfolio.policy_values, portfolio.normalizers)
     return points[extreme_points(points, portfolio.normalizers)]
 
 
 def is_complete(portfolio: Portfolio) -> bool:
     """Whether the certificate says that no optimal policy is missing: exact against J*, both gaps 0 to rounding."""
+    from palm_theory.certify.certificate import Kind
+
     certificate = portfolio.certificate
     return certificate.kind is Kind.EXACT and certificate.certifies(1e-9, 0.0)
 
 
 def points_command(
-    portfolio: Annotated[Path, typer.Argument(help="A portfolio's folder.")],
+    portfolio: Folder,
     out: Annotated[Path | None, typer.Option(help="Write them to this .csv or .json file.")] = None,
     against: Annotated[
         Path | None,
@@ -44,8 +41,8 @@ def points_command(
         ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="Coordinates agree within this multiple of max(1, size).")
-    ] = MATCH_TOLERANCE,
+        float | None, typer.Option(help="Coordinates agree within this multiple of max(1, size). Default: 1e-6.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The extreme supported nondominated points, in the units and orientation of the problem's file.
@@ -58,40 +55,44 @@ def points_command(
       palm points kp --out points.csv
       palm points kp --against published.txt
     """
+    from palm_theory.points import MATCH_TOLERANCE, compare_points, plain_points, read_points, write_points
+    from palm_theory.portfolio import Portfolio
+
     loaded = Portfolio.load(portfolio)
     points = extreme_points_of(loaded)
     if out is not None:
         write_points(out, points, loaded.objectives)
     rows = [dict(zip(loaded.objectives, row, strict=True)) for row in plain_points(points)]
     complete = is_complete(loaded)
-    comparison = None
+    match = None
     if against is not None:
         published = read_points(against, loaded.normalizers)
-        comparison = compare_points(points, published, loaded.normalizers, tolerance)
+        within = MATCH_TOLERANCE if tolerance is None else tolerance
+        match = compare_points(points, published, loaded.normalizers, within)
     if as_json:
         answer = {"objectives": list(loaded.objectives), "points": rows, "complete": complete}
-        if comparison is not None:
+        if match is not None:
             answer["comparison"] = {
-                "equal": comparison.equal,
-                "found": comparison.found,
-                "published": comparison.published,
-                "published_extreme": comparison.extreme,
-                "missing": plain_points(comparison.missing),
-                "unexpected": plain_points(comparison.unexpected),
+                "equal": match.equal,
+                "found": match.found,
+                "published": match.published,
+                "published_extreme": match.extreme,
+                "missing": plain_points(match.missing),
+                "unexpected": plain_points(match.unexpected),
             }
         print_json(answer)
     else:
-        if comparison is None:
+        if match is None:
             print_table(rows, title=f"{len(rows)} extreme nondominated points")
         else:
             typer.echo(
-                f"{comparison.found} found; {comparison.published} published, {comparison.extreme} of them extreme; "
-                f"{len(comparison.missing)} missing, {len(comparison.unexpected)} unexpected"
+                f"{match.found} found; {match.published} published, {match.extreme} of them extreme; "
+                f"{len(match.missing)} missing, {len(match.unexpected)} unexpected"
             )
-            for name, wrong in (("missing", comparison.missing), ("unexpected", comparison.unexpected)):
+            for name, wrong in (("missing", match.missing), ("unexpected", match.unexpected)):
                 for row in plain_points(wrong):
                     typer.echo(f"{name}: {row}")
         if not complete:
             typer.echo(f"not all extreme points, only the portfolio's ({loaded.certificate}): build with --epsilon 0")
-    if comparison is not None and not comparison.equal:
+    if match is not None and not match.equal:
         raise typer.Exit(1)

@@ -6,18 +6,17 @@ import ipaddress
 import logging
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from palm_theory.cli.llm import is_of_llm
-from palm_theory.contract.registry import backend_class
+from palm_theory.cli.options import Folder
+from palm_theory.cli.sources import installed
 from palm_theory.errors import InputError
-from palm_theory.geometry.simplex import parse_weights
-from palm_theory.portfolio import Portfolio
-from palm_theory.users.candidates import read_candidates
-from palm_theory.users.elicitation import Elicitation
-from palm_theory.users.profiles import Profiles
+
+if TYPE_CHECKING:
+    from palm_theory.portfolio import Portfolio
 
 KEYS_VARIABLE = "PALM_API_KEYS"
 UPSTREAM_KEY_VARIABLE = "PALM_UPSTREAM_API_KEY"
@@ -25,7 +24,7 @@ LEVELS = {"quiet": logging.WARNING, "requests": logging.INFO}
 
 
 def serve_command(
-    portfolio: Annotated[Path, typer.Argument(help="A portfolio's folder.")],
+    portfolio: Folder,
     upstream: Annotated[
         str | None,
         typer.Option(
@@ -86,6 +85,8 @@ def serve_command(
     (palm:brevity=.7,positivity=.3), or from the stored profile of "user". SIGTERM ends it gracefully.
     """
     _require_extra()
+    from palm_theory.geometry.simplex import parse_weights
+    from palm_theory.portfolio import Portfolio
     from palm_theory.serving.answer import Router
     from palm_theory.serving.app import make_app
     from palm_theory.serving.asking import Asker
@@ -94,6 +95,9 @@ def serve_command(
     from palm_theory.serving.logs import log_as_json
     from palm_theory.serving.server import Server, raise_file_limit
     from palm_theory.serving.weights_log import WeightsLog
+    from palm_theory.users.candidates import read_candidates
+    from palm_theory.users.elicitation import Elicitation
+    from palm_theory.users.profiles import Profiles
 
     limits = Limits(
         body_bytes=max_body,
@@ -145,9 +149,10 @@ def _require_extra() -> None:
 
 
 def _in_process(portfolio: Path, rows: int, queue: int, limits: Any) -> tuple[Portfolio, Any]:
+    from palm_theory.portfolio import Portfolio
     from palm_theory.serving.local import Local
 
-    llm: Any = backend_class("llm")
+    llm = installed("llm")
     if not is_of_llm(Portfolio.load(portfolio)):
         raise InputError(
             f"only language models answer in this process, and {portfolio} is none of theirs; give --upstream URL to "

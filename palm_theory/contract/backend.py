@@ -81,6 +81,16 @@ class PolicyBackend(ABC):
         super().__init_subclass__(**others)
         cls.kind = kind or f"{cls.__module__}.{cls.__qualname__}"
 
+    @classmethod
+    def from_file(cls, path: Path, *args: Any, **options: Any) -> PolicyBackend:
+        """The problem that a file holds: what ``palm build NAME FILE``, ``compare``, ``extend`` and ``--against`` call.
+
+        An override names its options and their types, with a line of help each if wanted (``beta: Annotated[float,
+        "price of a nat"] = 0.0``): the command line offers them so. Where a saved portfolio's problem is read back,
+        those that ``describe()`` holds under the same names are not asked for again. The default raises InputError.
+        """
+        raise InputError(f"{cls.__name__} reads no files: build it in Python")
+
     @property
     @abstractmethod
     def objectives(self) -> tuple[str, ...]:

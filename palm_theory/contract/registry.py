@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.contract.calls import check_backend
@@ -39,9 +43,49 @@ def backend_class(name: str) -> type[PolicyBackend]:
     """The class behind an entry-point name, not yet built. Raises InputError on an unknown or broken one."""
     found = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP, name=name)
     if not found:
-        raise InputError(f"no backend named {name!r}; installed: {', '.join(backend_names()) or 'none'}")
+        raise InputError(f"no backend named {name!r}; {_choice()}")
     entry = next(iter(found))
     try:
         return entry.load()
     except (ImportError, AttributeError) as error:
         raise InputError(f"backend {name!r} cannot be imported ({error}); install its extra") from error
+
+
+def _choice() -> str:
+    return f"installed: {', '.join(backend_names()) or 'none'}"
+
+
+def class_of(problem: Mapping[str, Any]) -> type[PolicyBackend] | None:
+    """The installed backend whose ``kind`` a stored problem names, or None where there is none."""
+    kind = str(problem.get("backend"))
+    return next((made for made in _installed(kind) if made.kind == kind), None)
+
+
+def _installed(kind: str) -> Iterator[type[PolicyBackend]]:
+    """Every installed backend that can be imported. Words that began as import paths are looked for there first, so
+    that the others need not be imported."""
+    entries = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    for entry in sorted(entries, key=lambda entry: entry.value.replace(":", ".") != kind):
+        try:
+            yield entry.load()
+        except Exception:
+            # A package that is broken here is none of this problem's business.
+            continue
+
+
+def reads_files(made: type[PolicyBackend]) -> bool:
+    """Whether a backend has a ``from_file`` of its own."""
+    return made.from_file.__func__ is not PolicyBackend.from_file.__func__
+
+
+def read_again(problem: Mapping[str, Any], path: Path, **options: Any) -> PolicyBackend:
+    """The stored ``problem`` out of its file: ``options``, and those of ``from_file`` that the problem stores itself.
+
+    Raises InputError where its backend is not installed or reads no files, and on files as ``from_file`` does.
+    """
+    made = class_of(problem)
+    if made is None:
+        raise InputError(f"no installed backend makes problems of {problem.get('backend')}; {_choice()}")
+    stored = problem.get("parameters") or {}
+    names = [name for name in inspect.signature(made.from_file).parameters if name in stored]
+    return made.from_file(path, **{name: stored[name] for name in names} | options)

@@ -1,4 +1,4 @@
-"""The values a coordinate of Theorem 1's hybrid cover takes, their exact count, and the proof's rounding rule."""
+"""The values a coordinate of Theorem 1's hybrid cover takes, their exact count, and the two proofs' rounding rules."""
 
 from __future__ import annotations
 
@@ -36,10 +36,22 @@ class HybridGrid:
         if not (math.isfinite(self.alpha) and 0 < self.alpha < 1):
             raise InputError(f"alpha must lie in (0, 1), got {self.alpha}")
 
+    @classmethod
+    def aligned(cls, mu: float, top_exponent: int) -> HybridGrid:
+        """The grid with α = (1+μ)^−K, whose top value is 1, for K = ``top_exponent``: the grids of Theorem 1″.
+
+        Raises InputError where μ ∉ (0, 1] or K is no integer ≥ 1.
+        """
+        if isinstance(top_exponent, bool) or not isinstance(top_exponent, int | np.integer) or top_exponent < 1:
+            raise InputError(f"the top exponent K must be an integer >= 1, got {top_exponent!r}")
+        if not (math.isfinite(mu) and 0 < mu <= 1):
+            raise InputError(f"mu must lie in (0, 1], got {mu}")
+        return cls(mu, math.exp(-top_exponent * math.log1p(mu)))
+
     @property
     def top_exponent(self) -> int:
         """K, the largest k with α(1+μ)^k ≤ 1."""
-        return math.floor(-math.log(self.alpha) / math.log1p(self.mu) + TOP_TOLERANCE)
+        return math.floor((TOP_TOLERANCE - math.log(self.alpha)) / math.log1p(self.mu))
 
     @property
     def levels(self) -> int:
@@ -49,7 +61,12 @@ class HybridGrid:
     @property
     def top_is_one(self) -> bool:
         """Whether the largest value is exactly 1, so that vectors can repeat between the d faces."""
-        return abs(math.log(self.alpha) + self.top_exponent * math.log1p(self.mu)) <= TOP_TOLERANCE
+        return self.misalignment <= TOP_TOLERANCE
+
+    @property
+    def misalignment(self) -> float:
+        """|log(α(1+μ)^K)|, how far the largest value is from 1."""
+        return abs(math.log(self.alpha) + self.top_exponent * math.log1p(self.mu))
 
     def values(self) -> Array:
         """The L values, shape (L,), increasing, the first 0."""
@@ -80,3 +97,28 @@ class HybridGrid:
         rounded = values[index]
         np.put_along_axis(rounded, rows.argmax(axis=1)[:, None], 1.0, axis=1)
         return (rounded / rounded.sum(axis=1, keepdims=True)).reshape(array.shape)
+
+    def chain(self, weights: ArrayLike) -> tuple[Array, Array]:
+        """The points of the cover that Theorem 1″ rounds one weight (d,) to, (m, d) with m ≤ d, and their chances (m,).
+
+        Scale w so that its largest coordinate is 1. A coordinate v_j between neighbouring values lo and hi goes up if
+        U < p_j = (v_j − lo)/(hi − lo), U uniform on [0, 1] and the same for all, so that the mean of the rounded
+        vector is v. Between two neighbours among the p_j nothing changes: that makes at most d points. In order of
+        growing U, so from the point with most coordinates up to the point of ``round_down``.
+
+        Raises InputError where the top value is not 1: then some v_j has no value above it.
+        """
+        if not self.top_is_one:
+            raise InputError(f"alpha={self.alpha} is not (1 + mu)^-K for an integer K; see HybridGrid.aligned")
+        w = validate_weights(weights)
+        v = w / w.max()
+        values = self.values()
+        low = np.searchsorted(values * (1 - TOP_TOLERANCE), v, side="right") - 1
+        high = np.minimum(low + 1, self.levels - 1)
+        step = values[high] - values[low]
+        share = np.clip(np.divide(v - values[low], step, out=np.zeros_like(v), where=step > 0), 0.0, 1.0)
+        share[share <= TOP_TOLERANCE] = 0.0
+        thresholds = np.unique(np.append(share, 0.0))
+        points = np.where(share > thresholds[:, None], values[high], values[low])
+        chances = np.diff(np.append(thresholds, 1.0))
+        return points / points.sum(axis=1, keepdims=True), chances

@@ -44,10 +44,14 @@ def test_bounds_agree_with_the_library():
 @pytest.mark.parametrize(
     ("arguments", "theorems"),
     [
-        (["--beta", "0.1", "--resolution", "12"], ["2"]),
-        (["--epsilon", "0.1", "--delta", "0.05"], ["1", "1'"]),
-        (["--beta", "0.1", "--delta", "0.01"], ["2"]),
-        (["--budget", "100", "--beta", "0.1"], ["1", "1'", "2"]),
+        (["--mu", "1", "--alpha", "0.25"], ["1", "1'", "1''", "1'''"]),
+        (["--mu", "1", "--alpha", "0.25", "--regularizer-max", "0.1"], ["1", "1'", "1''"]),
+        (["--beta", "0.1", "--resolution", "12"], ["2", "2'"]),
+        (["--epsilon", "0.1", "--delta", "0.05"], ["1", "1'", "1''"]),
+        (["--epsilon", "0.1"], ["1'''"]),
+        (["--beta", "0.1", "--delta", "0.01"], ["2", "2'"]),
+        (["--budget", "100", "--beta", "0.1"], ["1", "1'", "1''", "1'''", "2", "2'"]),
+        (["--budget", "12"], ["1", "1'"]),
     ],
 )
 def test_bounds_in_all_directions(arguments, theorems):
@@ -62,6 +66,16 @@ def test_cover_writes_the_library_s_weights(tmp_path):
     with (tmp_path / "cover.csv").open() as file:
         rows = [[float(cell) for cell in row] for row in list(csv.reader(file))[1:]]
     np.testing.assert_array_equal(rows, covers.hybrid_cover(3, 0.5, 0.05))
+
+
+def test_the_aligned_cover_by_steps_and_by_target():
+    rows = json.loads(palm("cover", "aligned", "-d", "3", "--mu", "0.5", "--steps", "2", "--json").stdout)
+    np.testing.assert_array_equal(rows, covers.hybrid_cover(3, 0.5, covers.aligned_alpha(0.5, 2)))
+    for d, size in ((2, 7), (3, 127), (4, 2465)):
+        arguments = ["-d", str(d), "--epsilon", "0.1", "--delta", "0.1", "--size"]
+        assert palm("cover", "aligned", *arguments).stdout.strip() == str(size)
+    assert "--steps" in palm("cover", "aligned", "-d", "3", "--mu", "0.5", "--alpha", "0.1", expect=2).stderr
+    assert "--epsilon" in palm("cover", "aligned", "-d", "3", expect=2).stderr
 
 
 def test_a_cover_too_large_to_print_is_refused_with_its_count_and_still_counted():

@@ -71,9 +71,9 @@ def output_of(found: list[Block], number: int, lines: list[str]) -> Block | None
 
 
 def pages() -> list[Path]:
-    """README.md and every page of the docs."""
-    readme = [ROOT / "README.md"] if (ROOT / "README.md").exists() else []
-    return readme + sorted((ROOT / "docs").rglob("*.md"))
+    """What stands at the root, README.md first, every page of the docs, and what is said of benchmarks and proofs."""
+    others = [page for folder in ("docs", "benchmarks", "proofs") for page in sorted((ROOT / folder).rglob("*.md"))]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *others]
 
 
 def environment() -> dict[str, str]:

@@ -32,9 +32,13 @@ from palm_theory import (
     Strategy,
     UniformGrid,
     Value,
+    build,
     build_portfolio,
+    files,
+    portfolio,
 )
 from palm_theory.errors import ArtifactError
+from palm_theory.store import artifact, journal
 from palm_theory.store.journal import Journal
 
 STRATEGIES: dict[str, Strategy] = {
@@ -234,12 +238,12 @@ def end_orphans(log: Path) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-TRACED = {"journal.py", "artifact.py", "files.py", "build.py", "portfolio.py", "fault_helpers.py"}
+TRACED = {module.__file__ for module in (artifact, build, files, journal, portfolio)} | {__file__}
 
 
 def _trace_lines(on_line: Callable[[], None]) -> None:
     def trace(frame: Any, event: str, argument: Any) -> Any:
-        if os.path.basename(frame.f_code.co_filename) not in TRACED:
+        if frame.f_code.co_filename not in TRACED:
             return None
         if event == "line":
             on_line()

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from backends.llm import Adapter, DecodingMixture, GibbsResampling, LLMBackend, Reference, Training, Workers, make_soup
 from backends.llm.measure.pools import SCORES_FILE, TEXTS_FILE
 from backends.llm.work.jobs import PROGRESS_FILE
 from palm_theory import Planned, Portfolio, Status, build_portfolio
+from palm_theory.cli.app import app
 from palm_theory.errors import ArtifactError, BackendError, InputError
 from palm_theory.testing import check_conformance
 
@@ -90,6 +92,19 @@ def test_different_settings_never_share_results(make_backend):
     ]
     assert len(set(jobs)) == len(jobs)
     assert make_backend().training_job(E0).folder == jobs[0]
+
+
+def test_another_processor_goes_on_with_a_run_where_its_type_is_named(make_backend, monkeypatch: pytest.MonkeyPatch):
+    """The type that a processor is fastest in is part of the problem, unless it was named."""
+    unnamed = []
+    for fastest in ("float32", "bfloat16"):
+        monkeypatch.setattr("backends.llm.backend.fastest_dtype", lambda fastest=fastest: fastest)
+        unnamed.append(make_backend(dtype=None).training_job(E0).folder)
+    assert unnamed[0] != unnamed[1]
+    assert make_backend(dtype="float32").training_job(E0).folder == unnamed[0]
+    for command in (["build", "llm"], ["extend", "llm", "nothing", "--weights", "1,0,0"]):
+        refused = CliRunner().invoke(app, [*command, "--dtype", "int8"])
+        assert "dtype must be one of bfloat16, float16, float32" in str(refused.exception)
 
 
 def test_planning_samples_are_kept_and_their_worth_is_told(make_backend):

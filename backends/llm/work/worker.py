@@ -32,7 +32,8 @@ POLL_SECONDS = 0.2
 FULL_BELOW = 2**20
 """A disk with fewer free bytes counts as full when something fails on it."""
 
-# glibc gives freed tensors back to the system at once unless told otherwise, which costs a third of a training step.
+# glibc gives freed tensors back to the system at once unless told otherwise, which cost a third of a training step of
+# the embedded model where it was measured.
 WORKER_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "passive",
     "TOKENIZERS_PARALLELISM": "false",

@@ -1,4 +1,4 @@
-"""Inverse design: the cheapest cover for a target (ε, δ), or the best promise for a budget of K policies."""
+"""Inverse design by Theorems 1 and 1′: any μ and α, the smallest cover for a target or the best for a budget."""
 
 from __future__ import annotations
 
@@ -15,37 +15,9 @@ from palm_theory.bounds import (
     regularizer_reach,
     theorem1,
     theorem1_prime,
-    theorem2,
 )
 from palm_theory.errors import InputError
-from palm_theory.geometry.simplex import lattice_size, validate_dimension
-
-
-def theorem2_resolution(
-    objectives: int, *, delta: float, beta: float, reward_max: float, oracle: OracleError = EXACT
-) -> int:
-    """The smallest n for which Theorem 2's lattice {k/n} is a (0, δ)-portfolio.
-
-    Never above ⌈d·R_max/(2√(8βδ))⌉, the closed form from ρ ≤ d/(2n); below it for odd d, where ρ is smaller.
-    Raises InputError where δ cannot be reached because the oracle's own error is as large.
-    """
-    d = validate_dimension(objectives)
-    slope = positive(reward_max, "reward_max") / math.sqrt(8 * positive(beta, "beta"))
-    oracle = OracleError(*oracle).validated()
-    room = math.sqrt(positive(delta, "delta")) - math.sqrt(oracle.delta + oracle.epsilon * reward_max)
-    if room <= 0:
-        raise InputError(f"delta={delta} is not above the oracle's own error; no lattice reaches it")
-    n = max(1, math.ceil(slope * 2 * (d // 2) * ((d + 1) // 2) / (d * room)))
-
-    def reached(n: int) -> bool:
-        return theorem2(d, n, beta=beta, reward_max=reward_max, oracle=oracle).delta <= delta
-
-    # The ceiling is off by one where the quotient is an integer up to rounding.
-    while n > 1 and reached(n - 1):
-        n -= 1
-    while not reached(n):
-        n += 1
-    return n
+from palm_theory.geometry.simplex import validate_dimension
 
 
 def cheapest_theorem1(
@@ -181,14 +153,6 @@ def _cheapest_cover(
     raise InputError(f"no cover reaches (epsilon={epsilon}, delta={delta})")
 
 
-def cheapest_theorem2(
-    objectives: int, *, delta: float, beta: float, reward_max: float, oracle: OracleError = EXACT
-) -> Bound:
-    """The coarsest lattice for which Theorem 2 promises (0, δ). Raises InputError as ``theorem2_resolution`` does."""
-    n = theorem2_resolution(objectives, delta=delta, beta=beta, reward_max=reward_max, oracle=oracle)
-    return theorem2(objectives, n, beta=beta, reward_max=reward_max, oracle=oracle)
-
-
 def best_theorem1(
     objectives: int,
     budget: int,
@@ -296,25 +260,3 @@ def _best_for_budget(
     found = at(math.exp(x))
     assert found is not None
     return found
-
-
-def best_theorem2(
-    objectives: int, budget: int, *, beta: float, reward_max: float, oracle: OracleError = EXACT
-) -> Bound:
-    """Theorem 2's least δ with at most ``budget`` policies: the finest lattice that fits.
-
-    Raises InputError where the budget is below d, the coarsest lattice.
-    """
-    d = validate_dimension(objectives)
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < d:
-        raise InputError(f"the coarsest lattice for d={d} has {d} points; got a budget of {budget!r}")
-    if d == 1:
-        return theorem2(1, 1, beta=beta, reward_max=reward_max, oracle=oracle)
-    n = 1
-    while lattice_size(d, 2 * n) <= budget:
-        n *= 2
-    low, high = n, 2 * n
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if lattice_size(d, middle) <= budget else (low, middle)
-    return theorem2(d, low, beta=beta, reward_max=reward_max, oracle=oracle)
