@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog
 
 from backends.arrays import from_arrays
 from backends.bandit import (
@@ -274,6 +273,8 @@ class MDPBackend(DeclaredBackend, kind="backends.mdp.MDPBackend"):
         The solver's tolerances are absolute, so rewards are scaled to order 1, and its greedy policy is where policy
         iteration starts: it ends at once unless actions come closer than the tolerance.
         """
+        from scipy.optimize import linprog
+
         states, actions = self._reference.shape
         unit = float(step_rewards.max()) or 1.0
         coefficients = self._discount * self._transitions.reshape(-1, states) - np.repeat(

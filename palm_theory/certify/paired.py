@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog
-from scipy.stats import t as student
 
 from palm_theory.certify.certificate import Certificate, Kind
 from palm_theory.contract.backend import PolicyBackend
@@ -137,7 +135,10 @@ class _Limits:
     """One-sided confidence limits of means of N units, each failing with probability ``failure``."""
 
     def __init__(self, units: int, failure: float, value_range: float | None) -> None:
-        self._width = float(student.ppf(1 - failure, units - 1)) / math.sqrt(units)
+        # SciPy is loaded where it is needed: it takes longer than the rest of a command that does not.
+        from scipy.special import stdtrit
+
+        self._width = float(stdtrit(units - 1, 1 - failure)) / math.sqrt(units)
         self._unseen = -math.expm1(math.log(failure) / units)
         self._range = math.inf if value_range is None else value_range
 
@@ -163,6 +164,8 @@ class _Limits:
 
 def _worst(payoffs: Array) -> tuple[float, Array | None]:
     """max_j max_{w ∈ Δ} min_k ⟨w, payoffs[j, k]⟩ of (J, K, d), and the w; −inf where there is no j."""
+    from scipy.optimize import linprog
+
     best, where = -math.inf, None
     # The solver's tolerances are absolute.
     scale = float(np.abs(payoffs).max(initial=0.0)) or 1.0

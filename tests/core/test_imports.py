@@ -29,6 +29,13 @@ def test_nothing_heavy_is_imported(code: str, arguments: list[str]) -> None:
     assert not loaded & set(HEAVY)
 
 
+@pytest.mark.parametrize("name", ["Portfolio", "build_portfolio", "plots"])
+def test_only_numpy_and_small_libraries_are_imported_until_they_are_used(name: str) -> None:
+    told = f"import sys; from palm_theory import {name}; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"scipy", "pandas", "matplotlib", "cvxpy", "networkx", "moocore", "torch"}
+
+
 def test_every_public_name_is_there() -> None:
     for name in palm_theory.__all__:
         assert name in dir(palm_theory)
