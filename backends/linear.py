@@ -15,7 +15,6 @@ from backends.programs.program import LinearProgram
 from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
 from backends.programs.vertex import refined_vertex
 from palm_theory.bounds import OracleError
-from palm_theory.certify.sandwich import weight_keys
 from palm_theory.contract.backend import Solution
 from palm_theory.contract.declarations import Declarations, DeclaredBackend
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
@@ -24,6 +23,7 @@ from palm_theory.errors import BackendError, InputError
 from palm_theory.files import array_digest
 from palm_theory.geometry.envelope import corner_weights
 from palm_theory.geometry.quiet_highs import QuietHighs
+from palm_theory.geometry.sandwich import weight_keys
 from palm_theory.geometry.simplex import Array
 
 TOLERANCE = 1e-9

@@ -23,9 +23,9 @@ from rich.table import Table
 from backends.bandit import BanditBackend
 from backends.table import TableBackend
 from palm_theory import Adaptive, Certificate, Kind, Portfolio, Value, build_portfolio
-from palm_theory.certify.sandwich import Target
 from palm_theory.certify.selection import requirement, smallest_subset
 from palm_theory.contract.calls import solve
+from palm_theory.geometry.corners import Target
 from palm_theory.geometry.simplex import Array, sample_dirichlet, simplex_lattice
 
 T = TypeVar("T")

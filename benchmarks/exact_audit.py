@@ -22,9 +22,9 @@ import pandas as pd
 from backends.table import TableBackend
 from palm_theory import Adaptive, Value, audit, build_portfolio
 from palm_theory.certify.certificate import Certificate, Kind
-from palm_theory.certify.sandwich import Target
 from palm_theory.certify.selection import requirement, smallest_subset
 from palm_theory.errors import PalmError
+from palm_theory.geometry.corners import Target
 from palm_theory.geometry.envelope import lower_envelope
 from tests.core import exact_audit as exact
 

@@ -24,8 +24,8 @@ from benchmarks.instances import INSTANCES, Instance
 from benchmarks.peer import run_peer, stored_run
 from benchmarks.targets import epsilon_of, peer_epsilon
 from palm_theory import Adaptive, Palm, Portfolio, RandomWeights, Strategy, UniformGrid, Value, audit, build_portfolio
-from palm_theory.certify.sandwich import Target
 from palm_theory.certify.selection import requirement, smallest_subset
+from palm_theory.geometry.corners import Target
 from palm_theory.geometry.simplex import lattice_size
 
 MU, ALPHA = 0.5, 0.05

@@ -16,7 +16,8 @@ def _():
     from drawing import BLACK, BLUE, GREEN, ORANGE, plane, regions
 
     from backends.bandit import BanditBackend
-    from palm_theory.certify.sandwich import CornerScan, MultiplicativeGap, SolvedWeights, Target
+    from palm_theory.geometry.corners import CornerScan, MultiplicativeGap, Target
+    from palm_theory.geometry.sandwich import SolvedWeights
 
     return (
         BLACK, BLUE, BanditBackend, CornerScan, GREEN, MultiplicativeGap, ORANGE, SolvedWeights, Target, mo, np, plane, plt,

@@ -14,13 +14,13 @@ import numpy as np
 from palm_theory.certify.audit import OptimalValueOracle, audit, certify, values_of
 from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate
 from palm_theory.certify.paired import certify_paired
-from palm_theory.certify.sandwich import MultiplicativeGap
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
 from palm_theory.contract.calls import all_values, solve, surrogate
 from palm_theory.contract.problem import problem_fingerprint
 from palm_theory.contract.registry import resolve_backend
 from palm_theory.errors import BackendError, InputError, OtherProblemError, PalmError
 from palm_theory.files import canonical_json
+from palm_theory.geometry.corners import MultiplicativeGap
 from palm_theory.geometry.simplex import Array
 from palm_theory.portfolio import Portfolio
 from palm_theory.progress import BuildProgress

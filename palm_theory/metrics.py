@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from palm_theory.certify.audit import audit
-from palm_theory.certify.sandwich import AdditiveGap, MultiplicativeGap, without_rounding
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
+from palm_theory.geometry.corners import AdditiveGap, MultiplicativeGap, without_rounding
 from palm_theory.geometry.envelope import lower_envelope, rounding_at
 from palm_theory.geometry.simplex import Array, as_float_array, sample_dirichlet, validate_weights
 from palm_theory.portfolio import Portfolio

@@ -16,7 +16,6 @@ from palm_theory.certify.audit import DEFAULT_CONFIDENCE, audit
 from palm_theory.certify.certificate import Certificate, Kind
 from palm_theory.certify.paired import certify_paired
 from palm_theory.certify.pruning import judged
-from palm_theory.certify.sandwich import Target
 from palm_theory.certify.selection import Method, Selection, requirement, smallest_subset
 from palm_theory.contract.backend import PolicyBackend, Power
 from palm_theory.contract.calls import label, read_policy, solve, write_policy
@@ -25,6 +24,7 @@ from palm_theory.contract.problem import check_same_problem, problem_description
 from palm_theory.contract.value import Value
 from palm_theory.errors import ArtifactError, InputError
 from palm_theory.files import explained_disk_errors, folder_digests, load_plain_data
+from palm_theory.geometry.corners import Target
 from palm_theory.geometry.envelope import corner_weights, lower_envelope, scalarize
 from palm_theory.geometry.simplex import Array, named_weights, validate_weights
 from palm_theory.mixture import Mixture, best_mixture

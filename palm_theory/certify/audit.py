@@ -9,29 +9,24 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate, Kind
-from palm_theory.certify.sandwich import (
-    EXACT_TOLERANCE,
-    AdditiveGap,
-    Corner,
-    CornerScan,
-    MultiplicativeGap,
-    SolvedWeights,
-    Target,
-    without_rounding,
-)
 from palm_theory.contract.backend import PolicyBackend, Power
 from palm_theory.contract.calls import all_values, check_value, optimal_bracket, solve, upper_bound_at
 from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
 from palm_theory.files import canonical_json
+from palm_theory.geometry.corners import AdditiveGap, Corner, CornerScan, MultiplicativeGap, Target, without_rounding
 from palm_theory.geometry.envelope import lower_envelope, rounding_at
 from palm_theory.geometry.intervals import Method as IntervalMethod
 from palm_theory.geometry.intervals import empirical_bernstein_halfwidth, normal_halfwidth, split_failure
+from palm_theory.geometry.sandwich import SolvedWeights
 from palm_theory.geometry.simplex import Array, sample_dirichlet
 
 Gap = MultiplicativeGap | AdditiveGap
 
 DEFAULT_CONFIDENCE = 0.95
+
+EXACT_TOLERANCE = 1e-9
+"""An upper bound U that exceeds the value reached by at most this multiple of max(|U|, |L|) counts as the exact J*."""
 
 
 class HasValues(Protocol):

@@ -15,11 +15,12 @@ from typing import Literal
 import highspy
 import numpy as np
 
-from palm_theory.certify.sandwich import Target, weight_keys
 from palm_theory.errors import CertificateError, InputError
+from palm_theory.geometry.corners import Target
 from palm_theory.geometry.envelope import corner_weights, lower_envelope, rounding_at, scalarize
 from palm_theory.geometry.local_search import RowWeightingSearch
 from palm_theory.geometry.quiet_highs import QuietHighs
+from palm_theory.geometry.sandwich import weight_keys
 from palm_theory.geometry.simplex import Array
 
 Required = Callable[[Array], Array]

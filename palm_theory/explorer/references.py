@@ -12,11 +12,11 @@ import numpy as np
 
 from palm_theory.certify.audit import DEFAULT_CONFIDENCE, OptimalValueOracle, audit, confidence_limits, stack
 from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate, Kind
-from palm_theory.certify.sandwich import SolvedWeights
 from palm_theory.contract.backend import PolicyBackend, Power
 from palm_theory.contract.calls import all_values, solve
 from palm_theory.contract.value import Value
 from palm_theory.geometry.envelope import lower_envelope
+from palm_theory.geometry.sandwich import SolvedWeights
 from palm_theory.geometry.simplex import Array, lattice_size, simplex_lattice
 
 LATTICE_POINTS = 500

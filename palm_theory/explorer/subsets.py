@@ -11,9 +11,9 @@ import highspy
 import numpy as np
 
 from palm_theory.certify.certificate import Certificate
-from palm_theory.certify.sandwich import AdditiveGap, MultiplicativeGap
 from palm_theory.contract.value import Value
 from palm_theory.explorer.references import Reference
+from palm_theory.geometry.corners import AdditiveGap, MultiplicativeGap
 from palm_theory.geometry.envelope import ROUNDING, corner_weights, scalarize
 from palm_theory.geometry.quiet_highs import QuietHighs
 from palm_theory.geometry.simplex import Array, sample_dirichlet

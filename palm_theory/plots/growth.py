@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from palm_theory.certify.certificate import Certificate
-from palm_theory.certify.sandwich import MultiplicativeGap, without_rounding
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.errors import InputError
+from palm_theory.geometry.corners import MultiplicativeGap, without_rounding
 from palm_theory.geometry.envelope import corner_weights, lower_envelope, rounding_at, scalarize
 from palm_theory.geometry.simplex import Array, sample_dirichlet
 from palm_theory.plots.labels import label_ends

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palm_theory.certify.sandwich import AdditiveGap, MultiplicativeGap, without_rounding
 from palm_theory.contract.backend import PolicyBackend
+from palm_theory.geometry.corners import AdditiveGap, MultiplicativeGap, without_rounding
 from palm_theory.geometry.envelope import lower_envelope, rounding_at
 from palm_theory.geometry.simplex import Array, sample_dirichlet, simplex_lattice
 from palm_theory.plots.cells import Cell, cells

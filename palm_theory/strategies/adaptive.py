@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palm_theory.certify.sandwich import AdditiveGap, CornerScan, MultiplicativeGap, SolvedWeights, Target, weight_keys
 from palm_theory.certify.selection import best_subset
 from palm_theory.errors import InputError
+from palm_theory.geometry.corners import AdditiveGap, CornerScan, MultiplicativeGap, Target
 from palm_theory.geometry.envelope import ROUNDING, distinct_policies, essential_policies, lower_envelope, rounding_at
+from palm_theory.geometry.sandwich import SolvedWeights, weight_keys
 from palm_theory.geometry.simplex import Array, validate_weights
 from palm_theory.strategies.base import Construction, Plan, Problem, Request, Search, Strategy
 from palm_theory.strategies.history import History

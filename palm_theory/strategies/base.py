@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from palm_theory.bounds import Bound, OracleError
-from palm_theory.certify.sandwich import SolvedWeights
 from palm_theory.contract.backend import PolicyBackend, Solution
+from palm_theory.geometry.sandwich import SolvedWeights
 from palm_theory.geometry.simplex import Array
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from palm_theory.certify.sandwich import SolvedWeights
 from palm_theory.covers import random_weights, uniform_grid
+from palm_theory.geometry.sandwich import SolvedWeights
 from palm_theory.geometry.simplex import MAX_POINTS, Array
 from palm_theory.strategies.base import Construction, Plan, Problem, Request, Strategy
 from palm_theory.strategies.history import History

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from palm_theory.certify.sandwich import SolvedWeights
 from palm_theory.contract.backend import Solution
 from palm_theory.contract.calls import upper_bound_at
 from palm_theory.errors import CertificateError
 from palm_theory.geometry.envelope import distinct_policies
+from palm_theory.geometry.sandwich import SolvedWeights
 from palm_theory.geometry.simplex import Array
 from palm_theory.strategies.base import Problem
 

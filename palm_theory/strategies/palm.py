@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from palm_theory.bounds import Bound, theorem1_prime
-from palm_theory.certify.sandwich import CornerScan, MultiplicativeGap, SolvedWeights, Target, weight_keys
 from palm_theory.certify.selection import smallest_subset
 from palm_theory.covers import hybrid_cover
 from palm_theory.errors import CertificateError
+from palm_theory.geometry.corners import CornerScan, MultiplicativeGap, Target
 from palm_theory.geometry.envelope import lower_envelope
 from palm_theory.geometry.hybrid import HybridGrid
+from palm_theory.geometry.sandwich import SolvedWeights, weight_keys
 from palm_theory.geometry.simplex import MAX_POINTS, Array
 from palm_theory.strategies.base import Construction, Plan, Problem, Request, Search, Strategy
 from palm_theory.strategies.history import History

@@ -422,7 +422,7 @@ class Counting(Strategy):
     note: str = "ours"
 
     def construct(self, problem):
-        from palm_theory.certify.sandwich import SolvedWeights
+        from palm_theory.geometry.sandwich import SolvedWeights
         from palm_theory.strategies.base import Plan, Request
 
         solved = SolvedWeights(problem.objectives)

@@ -15,12 +15,12 @@ from backends.table import TableBackend
 from palm_theory.bounds import EXACT, OracleError
 from palm_theory.certify.audit import audit
 from palm_theory.certify.certificate import Certificate, Kind
-from palm_theory.certify.sandwich import SolvedWeights
 from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status
 from palm_theory.contract.value import Value
 from palm_theory.errors import ArtifactError, BackendError, InputError
 from palm_theory.geometry.envelope import corner_weights
 from palm_theory.geometry.intervals import empirical_bernstein_halfwidth, normal_halfwidth, split_failure
+from palm_theory.geometry.sandwich import SolvedWeights
 from tests.helpers.instances import (
     backends,
     envelope,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palm_theory.certify.sandwich import Target
 from palm_theory.certify.selection import CoverGraph, best_subset, requirement, smallest_subset
 from palm_theory.errors import CertificateError, InputError
+from palm_theory.geometry.corners import Target
 from palm_theory.geometry.envelope import corner_weights
 from palm_theory.geometry.local_search import RowWeightingSearch
 from tests.helpers.instances import (

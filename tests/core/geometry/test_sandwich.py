@@ -10,16 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from palm_theory.certify.sandwich import (
-    AdditiveGap,
-    CornerScan,
-    MultiplicativeGap,
-    SolvedWeights,
-    Target,
-    weight_keys,
-    without_rounding,
-)
+from palm_theory.geometry.corners import AdditiveGap, CornerScan, MultiplicativeGap, Target, without_rounding
 from palm_theory.geometry.hull import UpperHull
+from palm_theory.geometry.sandwich import SolvedWeights, weight_keys
 from tests.helpers.instances import backends, envelope, optima, portfolio_values, rng_of, seeds, simplex_points, stacked
 
 
