@@ -28,7 +28,7 @@ SAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Comparison:
+class StrategyRow:
     """One strategy's portfolio: how it was made and how good it is.
 
     ``solves`` policies were optimised to make it, ``size`` kept; ``epsilon`` and ``delta`` are its exact worst
@@ -59,7 +59,7 @@ def compare(
     mu: float = 0.5,
     alpha: float = 0.05,
     seed: int = 0,
-) -> list[Comparison]:
+) -> list[StrategyRow]:
     """Portfolios of at most ``policies`` policies by four strategies, exactly audited, best practice for each.
 
     PALM: all of the hybrid cover for (mu, alpha), reduced to the best subset of that size; uniform: the finest lattice
@@ -73,7 +73,7 @@ def compare(
     oracle = OptimalValueOracle(backend)
     optimum = np.array([oracle(row)[1] for row in weights])
 
-    def row(name: str, portfolio: Portfolio) -> Comparison:
+    def row(name: str, portfolio: Portfolio) -> StrategyRow:
         return _row(name, portfolio, weights, optimum)
 
     def built(strategy: Strategy) -> Portfolio:
@@ -91,9 +91,9 @@ def compare(
     return rows
 
 
-def _row(name: str, portfolio: Portfolio, weights: Array, optimum: Array) -> Comparison:
+def _row(name: str, portfolio: Portfolio, weights: Array, optimum: Array) -> StrategyRow:
     certificate = portfolio.certificate
-    return Comparison(
+    return StrategyRow(
         strategy=name,
         solves=portfolio.solves,
         size=len(portfolio),

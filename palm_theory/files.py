@@ -9,7 +9,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,17 @@ def sync_tree(folder: Path) -> None:
     # At once, so that a journaling file system commits them together: several times faster than one after another.
     with ThreadPoolExecutor(SYNC_THREADS) as pool:
         list(pool.map(sync, [*folder.rglob("*"), folder]))
+
+
+def without_infinities(data: Any) -> Any:
+    """Plain data with null for infinities and NaN, which JSON does not have."""
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    if isinstance(data, Mapping):
+        return {key: without_infinities(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [without_infinities(value) for value in data]
+    return data
 
 
 def canonical_json(data: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +12,11 @@ if TYPE_CHECKING:
     from palm_theory.portfolio import Portfolio
 
 
-def plain(data: Any) -> Any:
-    """Data with infinities as null, so that the JSON is standard."""
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    if isinstance(data, Mapping):
-        return {key: plain(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [plain(value) for value in data]
-    return data
-
-
 def print_json(data: Any) -> None:
-    """One JSON document on standard output."""
-    typer.echo(json.dumps(plain(data), indent=2, allow_nan=False))
+    """One JSON document on standard output, infinities as null."""
+    from palm_theory.files import without_infinities
+
+    typer.echo(json.dumps(without_infinities(data), indent=2, allow_nan=False))
 
 
 def number(value: Any) -> str:

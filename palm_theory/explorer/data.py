@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from palm_theory.contract.backend import PolicyBackend
 from palm_theory.contract.value import Value
 from palm_theory.explorer.references import FiniteReference, Reference, reference_of, through_portfolio
 from palm_theory.explorer.subsets import SizedSubset, best_subsets
+from palm_theory.files import without_infinities
 from palm_theory.portfolio import Member, Portfolio
 from palm_theory.version import __version__
 
@@ -40,7 +40,7 @@ def page_data(
         known = [certificate for certificate in composed if certificate is not None]
         if len(known) == len(composed):
             references.insert(0, _through_data(portfolio.certificate, known))
-    return _plain(
+    return without_infinities(
         {
             "title": title,
             "command": command,
@@ -105,13 +105,3 @@ def _beta(portfolio: Portfolio) -> float | None:
     parameters = portfolio.problem.get("parameters")
     beta = parameters.get("beta") if isinstance(parameters, dict) else None
     return float(beta) if isinstance(beta, int | float) and beta > 0 else None
-
-
-def _plain(data: Any) -> Any:
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    if isinstance(data, Mapping):
-        return {key: _plain(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_plain(value) for value in data]
-    return data
