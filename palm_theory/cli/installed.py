@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 
 from palm_theory.cli.signatures import Command
 
+VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
 
 def group(on: Callable[[Callable[..., Any]], Command], **settings: Any) -> typer.Typer:
     """A group of commands, one a backend; ``on`` makes the command of a function that makes a backend."""
@@ -37,20 +39,29 @@ def _command(name: str, on: Callable[[Callable[..., Any]], Command]) -> Any:
 def _from_file(made: Any) -> Callable[..., Any]:
     """``made.from_file`` with its parameters as typer reads them: text beside a type is an option's help."""
     hints = get_type_hints(made.from_file, include_extras=True)
-    parameters = []
-    for position, parameter in enumerate(inspect.signature(made.from_file).parameters.values()):
-        kind, words = hints.get(parameter.name, str), ""
-        if get_origin(kind) is Annotated:
-            kind, *notes = get_args(kind)
-            words = next((note for note in notes if isinstance(note, str)), "")
-        info = typer.Option(help=words) if position else typer.Argument(help=words or "The problem's file.")
-        parameters.append(parameter.replace(annotation=Annotated[kind if position else Path, info]))
+    signature = inspect.signature(made.from_file)
+    path, *options = (given for given in signature.parameters.values() if given.kind not in VARIABLE)
+    _, words = _typed(path, hints)
+    file = typer.Argument(help=words or "The problem's file.")
+    parameters = [path.replace(annotation=Annotated[Path, file])]
+    for option in options:
+        kind, words = _typed(option, hints)
+        parameters.append(option.replace(annotation=Annotated[kind, typer.Option(help=words)]))
 
     def make(**given: Any) -> Any:
-        path, *_ = parameters
         return made.from_file(given.pop(path.name), **given)
 
     make.__name__, make.__doc__ = made.__name__, made.from_file.__doc__
     make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     make.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return make
+
+
+def _typed(parameter: inspect.Parameter, hints: dict[str, Any]) -> tuple[Any, str]:
+    """A parameter's type, that of its default where it says none, and the text beside it."""
+    default = parameter.default
+    kind = hints.get(parameter.name, str if default in (None, parameter.empty) else type(default))
+    if get_origin(kind) is not Annotated:
+        return kind, ""
+    kind, *notes = get_args(kind)
+    return kind, next((note for note in notes if isinstance(note, str)), "")

@@ -75,7 +75,7 @@ def _installed(kind: str) -> Iterator[type[PolicyBackend]]:
 
 def reads_files(made: type[PolicyBackend]) -> bool:
     """Whether a backend has a ``from_file`` of its own."""
-    return made.from_file.__func__ is not PolicyBackend.from_file.__func__
+    return inspect.getattr_static(made, "from_file") is not vars(PolicyBackend)["from_file"]
 
 
 def read_again(problem: Mapping[str, Any], path: Path, **options: Any) -> PolicyBackend:

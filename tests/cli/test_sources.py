@@ -34,9 +34,9 @@ class Points(DeclaredBackend, kind="my-points/points"):
         self.declared = Declarations(objectives=names, reward_max=float(self.points.max()), oracle_error=EXACT)
 
     @classmethod
-    def from_file(cls, path, *, scale: Annotated[float, "What a point is worth."] = 1.0):
+    def from_file(cls, path, *, scale: Annotated[float, "What a point is worth."] = 1.0, shift=0.0):
         """Points, one a line."""
-        return cls(np.loadtxt(path), scale)
+        return cls(np.loadtxt(path) + shift, scale)
 
     def describe(self):
         return {"points": self.points.tolist(), "scale": self.scale}
@@ -72,11 +72,12 @@ def test_a_backend_that_reads_a_file_has_its_commands(site: Path) -> None:
     told = in_site(site, "build", "points", "--help")
     assert "Points, one a line." in told
     assert "What a point is worth." in told
-    in_site(site, "build", "points", "points.txt", "--scale", "2", "--epsilon", "0", "--out", "built")
+    given = ("--scale", "2", "--shift", "0.5")
+    in_site(site, "build", "points", "points.txt", *given, "--epsilon", "0", "--out", "built")
     built = Portfolio.load(site / "built")
-    assert sorted(member.value.rewards.tolist() for member in built) == [[0, 6], [4, 4], [6, 0]]
+    assert sorted(member.value.rewards.tolist() for member in built) == [[1, 7], [5, 5], [7, 1]]
     assert "PALM grid" in in_site(site, "compare", "points", "points.txt", "--policies", "2", "--json")
-    in_site(site, "extend", "points", "built", "points.txt", "--scale", "2", "--weights", "0.5,0.5", "--out", "more")
+    in_site(site, "extend", "points", "built", "points.txt", *given, "--weights", "0.5,0.5", "--out", "more")
 
 
 def test_what_a_portfolio_stores_is_not_asked_for_again(site: Path) -> None:
