@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -61,6 +62,24 @@ def without_infinities(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [without_infinities(value) for value in data]
     return data
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file by temporary file, fsync and rename: a kill leaves the old one or the new one, whole.
+
+    Raises ArtifactError where the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with explained_disk_errors(path):
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync(path.parent)
 
 
 def canonical_json(data: Any) -> str:

@@ -149,6 +149,11 @@ class Portfolio:
         return self.members[index]
 
     @property
+    def kind(self) -> str:
+        """The word that the backend's problems are stored under; "" where it is not known."""
+        return str(self.problem.get("backend", ""))
+
+    @property
     def policy_values(self) -> list[Value]:
         """The values of the K policies."""
         return [member.value for member in self.members]

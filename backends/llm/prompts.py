@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from backends.llm.texts import Prompt
 from palm_theory.errors import InputError
+
+Prompts = Sequence[str] | str | Path
+"""Prompts as people give them: a file, or a sequence of texts."""
+
+
+def as_prompts(given: Prompts | None, default: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    """The prompts given, or ``default``. Raises InputError where one is empty or the file is no file of prompts."""
+    if given is None:
+        return default
+    if isinstance(given, str | Path):
+        return read_prompts(given)
+    prompts = tuple(text if isinstance(text, Prompt) else Prompt(text) for text in given)
+    if not all(prompt.strip() for prompt in prompts):
+        raise InputError("every prompt must be non-empty text")
+    return prompts
 
 
 def read_prompts(path: str | Path) -> tuple[Prompt, ...]:

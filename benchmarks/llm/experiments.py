@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from backends.llm import Adapter, DecodingMixture, LLMBackend, LLMPolicy
+from backends.llm.measure.planning import forecast_quality
 from benchmarks.llm.validation import held_out_weights, validate
 from palm_theory.covers import random_weights
 from palm_theory.geometry.simplex import Array, simplex_lattice
@@ -34,7 +35,8 @@ def run_experiment(
     ``fresh`` held-out weights with a policy made for each. Training and evaluation run on the backend's workers."""
     started = time.monotonic()
     d = len(llm.objectives)
-    plan = Planned().forecast(llm.surrogate(), max(len(simplex_lattice(d, n)) for n in lattices))
+    surrogate = llm.surrogate()
+    plan = Planned().forecast(surrogate, max(len(simplex_lattice(d, n)) for n in lattices))
     choices = []
     for n in lattices:
         uniform = simplex_lattice(d, n)
@@ -42,10 +44,10 @@ def run_experiment(
         choices.append({"planned": plan.weights[:k], "uniform": uniform, "random": random_weights(d, k, seed=0)})
     users = held_out_weights(d, fresh, seed)
     needed = np.unique(np.vstack([users, np.eye(d), *(rows for choice in choices for rows in choice.values())]), axis=0)
-    with ThreadPoolExecutor(llm.workers.count) as threads:
+    with ThreadPoolExecutor(llm.runs.workers.count) as threads:
         if realised_by == "decoding":
             list(threads.map(llm.optimize, np.eye(d)))
-        measured = list(threads.map(lambda w: llm.measure(policy_for(w, llm, realised_by)), needed))
+        measured = list(threads.map(lambda w: llm.runs.measured(policy_for(w, llm, realised_by)), needed))
     values = {w.tobytes(): m.vertex_values.mean(axis=0) for w, m in zip(needed, measured, strict=True)}
     rows = [row.to_dict() for choice in choices for row in validate(choice, users, lambda w: values[w.tobytes()])]
     return {
@@ -56,7 +58,7 @@ def run_experiment(
         "held_out_prompts": len(llm.problem.held_out),
         "replies_per_prompt": llm.problem.evaluation.generations,
         "training": llm.problem.describe_policies()["training"],
-        "forecast_quality": str(llm.forecast_quality()),
+        "forecast_quality": str(forecast_quality(surrogate, llm.problem.planning.samples)),
         "fresh_weights": users.tolist(),
         "policies": [
             {

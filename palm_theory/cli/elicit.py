@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from palm_theory.cli.llm import is_of_llm
 from palm_theory.cli.options import Folder, Json
 from palm_theory.cli.output import print_json
-from palm_theory.cli.sources import installed
 from palm_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -122,20 +120,21 @@ def _candidates(
     """The answers to show: from the file, generated (and kept in the file), or None for the policies' rewards."""
     from rich.progress import track
 
+    from palm_theory.application import application_of
     from palm_theory.users.candidates import read_candidates, write_candidates
 
     if answers is not None and answers.exists():
         return read_candidates(answers, portfolio)
-    is_llm = is_of_llm(portfolio)
-    if not is_llm and (answers is not None or prompts):
+    application = application_of(portfolio.kind)
+    if application is None and (answers is not None or prompts):
         raise InputError(f"{answers} does not exist" if answers is not None else "only language models answer prompts")
-    if not is_llm or vectors:
+    if application is None or vectors:
         return None
 
     def progress(items: Any) -> Any:
         return track(items, "policies answer", console=console, disable=not console.is_terminal)
 
-    generated = installed("llm").answers(folder, prompts, count, rewards, seed, progress)
+    generated = application.answers(folder, prompts, count, rewards, seed, progress)
     if answers is not None:
         write_candidates(answers, generated, portfolio.objectives)
     return generated

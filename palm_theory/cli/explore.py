@@ -99,12 +99,10 @@ def explore_command(
 
 def _answers(portfolio: Portfolio, runs: Path) -> Mapping[str, Any] | None:
     """Recorded answers of language models, where they are found."""
-    from palm_theory.cli.llm import is_of_llm
-    from palm_theory.cli.sources import installed
+    from palm_theory.application import application_of
 
-    if not is_of_llm(portfolio):
-        return None
-    return installed("llm").recorded_answers(portfolio, runs)
+    application = application_of(portfolio.kind)
+    return None if application is None else application.recorded_answers(portfolio, runs)
 
 
 def _opened(page: Path) -> bool:

@@ -16,15 +16,9 @@ from palm_theory.cli.sources import installed
 from palm_theory.errors import InputError
 
 if TYPE_CHECKING:
-    from palm_theory.portfolio import Portfolio
+    from palm_theory.application import Application
+    from palm_theory.contract.backend import PolicyBackend
     from palm_theory.strategies.base import Strategy
-
-LLM_MODULE = "backends.llm."
-
-
-def is_of_llm(portfolio: Portfolio) -> bool:
-    """Whether the portfolio's policies are language models."""
-    return str(portfolio.problem.get("backend", "")).startswith(LLM_MODULE)
 
 
 def build_llm(
@@ -99,8 +93,8 @@ def build_llm(
     where = _workers(workers, gpu, cluster, slurm, runs)
     backend = llm_backend(model, reward, prompts, held_out, beta, preset, dtype, seed, runs, where)
     target = out or runs / "portfolio"
-    most = backend.affordable_policies if max_policies is None else max_policies
-    backend.build(_strategy(strategy, epsilon, most, number, seed), target, Console())
+    most = _application().affordable_policies(backend) if max_policies is None else max_policies
+    _application().build(backend, _strategy(strategy, epsilon, most, number, seed), target, Console())
     typer.echo(f"saved in {target}")
 
 
@@ -115,7 +109,7 @@ def llm_backend(
     seed: int,
     runs: Path,
     workers: Any,
-) -> Any:
+) -> PolicyBackend:
     """The ``llm`` backend of the command line's options, whose jobs run where ``workers`` says."""
     make = installed("llm")
     return make(
@@ -134,7 +128,29 @@ def llm_backend(
 
 def llm_workers(count: int, gpu: list[str] | None) -> Any:
     """Worker processes of this machine: ``count``, or one a GPU, or one a core."""
-    return installed("llm").workers_for(count or len(gpu or ()) or os.cpu_count() or 1, tuple(gpu or ()))
+    return _application().workers(count or len(gpu or ()) or os.cpu_count() or 1, gpu or ())
+
+
+def _application() -> Application:
+    """What the backend installed as llm offers to people."""
+    from palm_theory.application import application_of
+
+    kind = installed("llm").kind
+    found = application_of(kind)
+    if found is None:
+        raise InputError(f"no application of {kind} is installed; install its package again")
+    return found
+
+
+def _application_of(folder: Path) -> Application:
+    """The application that opens a saved portfolio. Raises InputError where its policies answer no prompts."""
+    from palm_theory.application import application_of
+    from palm_theory.portfolio import Portfolio
+
+    found = application_of(Portfolio.load(folder).kind)
+    if found is None:
+        raise InputError(f"{folder} is not a portfolio of language models")
+    return found
 
 
 def _workers(count: int, gpu: list[str] | None, cluster: str | None, slurm: str | None, runs: Path) -> Any:
@@ -145,8 +161,8 @@ def _workers(count: int, gpu: list[str] | None, cluster: str | None, slurm: str 
     if gpu or count or (cluster is not None and slurm is not None):
         raise InputError("--cluster, --slurm and --workers with --gpu are three places to train; choose one")
     if cluster is not None:
-        return installed("llm").remote_workers(ray_executor(cluster))
-    return installed("llm").remote_workers(slurm_executor(slurm or "", runs / "slurm"))
+        return _application().remote_workers(ray_executor(cluster))
+    return _application().remote_workers(slurm_executor(slurm or "", runs / "slurm"))
 
 
 def _strategy(name: str, epsilon: float, max_policies: int, number: int, seed: int) -> Strategy:
@@ -176,13 +192,13 @@ def chat_command(
 
     from palm_theory.geometry.simplex import parse_weights
 
-    llm = installed("llm")
-    loaded = llm.open_portfolio(portfolio)
+    application = _application_of(portfolio)
+    loaded = application.open(portfolio)
     members = list(loaded) if weights is None else [loaded.select(parse_weights(weights))]
     questions = iter(prompt) if prompt else iter(lambda: typer.prompt("you", prompt_suffix="> "), "")
     try:
         for number, question in enumerate(questions):
-            llm.answer(members, question, seed + number, Console())
+            application.print_answers(members, question, seed + number, Console())
     except typer.Abort:
         typer.echo("")
 
@@ -204,9 +220,9 @@ def export_command(
       adapters/serve.sh                                                    # where vLLM and a GPU are
       palm serve runs/llm/portfolio --upstream http://127.0.0.1:8001
     """
-    llm = installed("llm")
-    folders = llm.export(portfolio, out, base_model)
+    application = _application_of(portfolio)
+    folders = application.export(portfolio, out, base_model)
     for folder in folders:
         typer.echo(str(folder))
     if serve == "vllm":
-        typer.echo(str(llm.vllm_script(portfolio, out, folders)))
+        typer.echo(str(application.vllm_script(portfolio, out, folders)))

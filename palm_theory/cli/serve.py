@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from palm_theory.cli.llm import is_of_llm
 from palm_theory.cli.options import Folder
-from palm_theory.cli.sources import installed
 from palm_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -149,18 +147,19 @@ def _require_extra() -> None:
 
 
 def _in_process(portfolio: Path, rows: int, queue: int, limits: Any) -> tuple[Portfolio, Any]:
+    from palm_theory.application import application_of
     from palm_theory.portfolio import Portfolio
     from palm_theory.serving.local import Local
 
-    llm = installed("llm")
-    if not is_of_llm(Portfolio.load(portfolio)):
+    application = application_of(Portfolio.load(portfolio).kind)
+    if application is None:
         raise InputError(
             f"only language models answer in this process, and {portfolio} is none of theirs; give --upstream URL to "
             "route to a server that answers"
         )
     typer.echo(f"opening {portfolio} ...", err=True)
-    loaded = llm.open_portfolio(portfolio)
-    engine = llm.engine(loaded, rows=rows, queue=queue, prompt_tokens=limits.prompt_tokens)
+    loaded = application.open(portfolio)
+    engine = application.engine(loaded, rows=rows, queue=queue, prompt_tokens=limits.prompt_tokens)
     return loaded, Local(engine, limits)
 
 

@@ -41,14 +41,17 @@ def backend_names() -> list[str]:
 
 def backend_class(name: str) -> type[PolicyBackend]:
     """The class behind an entry-point name, not yet built. Raises InputError on an unknown or broken one."""
-    found = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP, name=name)
-    if not found:
+    if name not in backend_names():
         raise InputError(f"no backend named {name!r}; {_choice()}")
-    entry = next(iter(found))
+    return load_entry(ENTRY_POINT_GROUP, name, f"backend {name!r}")
+
+
+def load_entry(group: str, name: str, what: str) -> Any:
+    """What the entry point ``name`` of ``group`` stands for. Raises InputError, naming it ``what``, on a broken one."""
     try:
-        return entry.load()
+        return importlib.metadata.entry_points(group=group)[name].load()
     except (ImportError, AttributeError) as error:
-        raise InputError(f"backend {name!r} cannot be imported ({error}); install its extra") from error
+        raise InputError(f"{what} cannot be imported ({error}); install its extra") from error
 
 
 def _choice() -> str:

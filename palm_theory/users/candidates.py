@@ -10,13 +10,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from palm_theory.errors import InputError
-from palm_theory.files import explained_disk_errors
+from palm_theory.files import write_atomically
 from palm_theory.portfolio import Portfolio
 from palm_theory.users.elicitation import Candidate
 
@@ -60,19 +59,9 @@ def _candidate(data: Any, portfolio: Portfolio) -> Candidate:
 
 def write_candidates(path: str | Path, candidates: Sequence[Candidate], objectives: Sequence[str]) -> None:
     """Write candidates, whole or not at all. Raises ArtifactError where the disk is full."""
-    path = Path(path)
     lines = []
     for candidate in candidates:
         rewards = dict(zip(objectives, map(float, candidate.rewards), strict=True))
         data = {"name": candidate.name, "prompt": candidate.prompt, "text": candidate.text, "rewards": rewards}
         lines.append(json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with explained_disk_errors(path):
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    write_atomically(Path(path), "".join(lines).encode())

@@ -17,8 +17,9 @@ pytest.importorskip("trl")
 
 import torch
 
-from backends.llm import Evaluation, LLMBackend, Planning, Training, Workers
+from backends.llm import Evaluation, LLMBackend, Planning, Training
 
+from .here import Here
 from .tiny import make_tiny_model
 
 torch.set_num_threads(1)
@@ -54,7 +55,7 @@ def make_backend(tiny_model: Path, tmp_path: Path):
             "max_new_tokens": 8,
             "dtype": "float32",
             "folder": tmp_path / "runs",
-            "workers": Workers(isolated=False),
+            "workers": Here(),
         }
         return LLMBackend(**{**arguments, **changes})  # type: ignore[arg-type]
 

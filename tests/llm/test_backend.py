@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backends.llm import Adapter, DecodingMixture, GibbsResampling, LLMBackend, Reference, Training, Workers, make_soup
+from backends.llm.measure.planning import forecast_quality
 from backends.llm.measure.pools import SCORES_FILE, TEXTS_FILE
 from backends.llm.work.jobs import PROGRESS_FILE
 from palm_theory import Planned, Portfolio, Status, build_portfolio
@@ -84,14 +85,14 @@ def test_soups_mixtures_and_resampling_are_measured_like_any_policy(make_backend
 
 def test_different_settings_never_share_results(make_backend):
     jobs = [
-        make_backend().training_job(E0).folder,
-        make_backend(beta=0.1).training_job(E0).folder,
-        make_backend(seed=1).training_job(E0).folder,
-        make_backend(rewards=["brevity", "positivity"]).training_job(E0).folder,
-        make_backend().training_job(E1).folder,
+        make_backend().runs.training(E0).folder,
+        make_backend(beta=0.1).runs.training(E0).folder,
+        make_backend(seed=1).runs.training(E0).folder,
+        make_backend(rewards=["brevity", "positivity"]).runs.training(E0).folder,
+        make_backend().runs.training(E1).folder,
     ]
     assert len(set(jobs)) == len(jobs)
-    assert make_backend().training_job(E0).folder == jobs[0]
+    assert make_backend().runs.training(E0).folder == jobs[0]
 
 
 def test_another_processor_goes_on_with_a_run_where_its_type_is_named(make_backend, monkeypatch: pytest.MonkeyPatch):
@@ -109,14 +110,14 @@ def test_another_processor_goes_on_with_a_run_where_its_type_is_named(make_backe
 
 def test_planning_samples_are_kept_and_their_worth_is_told(make_backend):
     backend = make_backend()
-    rewards = backend.planning_samples()
+    rewards = backend.runs.planning_samples()
     assert rewards.shape == (3, 12, 2)
-    (folder,) = (backend.folder / "plans").iterdir()
+    (folder,) = (backend.runs.folder / "plans").iterdir()
     assert len((folder / TEXTS_FILE).read_text().splitlines()) == 36
     assert (folder / SCORES_FILE).stat().st_size < 10_000
-    quality = backend.forecast_quality()
+    quality = forecast_quality(backend.surrogate(), 12)
     assert 1 <= quality.worst <= quality.median <= 12
-    hopeless = make_backend(beta=1e-4).forecast_quality()
+    hopeless = forecast_quality(make_backend(beta=1e-4).surrogate(), 12)
     assert hopeless.is_worthless
     assert "worthless" in str(hopeless)
     forecast = Planned().forecast(backend.surrogate(), 4)
@@ -184,7 +185,7 @@ def test_killed_training_goes_on_by_itself_and_ends_the_same(make_backend, tmp_p
     rewards = ["brevity", patient]
     undisturbed = make_backend(rewards=rewards, training=training, folder=tmp_path / "a").optimize(HALF)
     backend = make_backend(rewards=rewards, training=training, folder=tmp_path / "b", workers=ISOLATED)
-    job = backend.training_job(HALF)
+    job = backend.runs.training(HALF)
     monkeypatch.setenv(GO, str(tmp_path / "go"))
 
     def kill_child() -> None:
@@ -211,7 +212,7 @@ def dies(prompts, completions) -> list[float]:
 def test_a_job_that_keeps_dying_is_given_up_with_its_log(make_backend):
     backend = make_backend(rewards=["brevity", dies], workers=ISOLATED)
     with pytest.raises(BackendError, match=r"ended with signal 9, 2 time\(s\); what is finished is kept"):
-        ISOLATED.run(backend.training_job(E1), backend.folder / "slots")
+        ISOLATED.run(backend.runs.training(E1), backend.runs.folder / "slots")
 
 
 def test_a_full_disk_is_explained_and_nothing_finished_is_lost(make_backend, tmp_path: Path):

@@ -35,12 +35,12 @@ def test_jobs_of_an_executor_give_what_workers_here_give(make_backend, tmp_path:
         backend = make_backend(folder=tmp_path / "there", workers=RemoteWorkers(executor))
         there = backend.optimize(weights)
     assert there.value.same_numbers(here.value)
-    assert [step for _, step in steps(backend.training_job(weights).folder)] == ["0/4", "1/4", "2/4", "3/4", "4/4"]
+    assert [step for _, step in steps(backend.runs.training(weights).folder)] == ["0/4", "1/4", "2/4", "3/4", "4/4"]
 
 
 def test_a_job_started_twice_is_done_once(make_backend):
     backend = make_backend()
-    job = backend.evaluation_job(backend.optimize([1.0, 0.0]).policy)
+    job = backend.runs.evaluation(backend.optimize([1.0, 0.0]).policy)
     runs = []
     for _ in range(2):
         run_claimed(job, lambda child: runs.append(child))
@@ -83,7 +83,7 @@ def test_a_node_lost_in_mid_training_costs_no_policy_and_trains_none_twice(
         thread.start()
 
         def folders() -> list[Path]:
-            return sorted((backend.folder / "policies").glob("*"))
+            return sorted((backend.runs.folder / "policies").glob("*"))
 
         def waiting() -> list[int]:
             return [log[-1][0] for log in map(steps, folders()) if log and log[-1][1] == "3/6"]

@@ -124,10 +124,10 @@ def test_plan_steps_lower_the_loss(make_backend, tmp_path: Path):
     """Every step sees all answers to all prompts: what is lowered is one function, whatever was sampled."""
     every = Training(steps=1, prompts_per_step=3, generations=24, plan_steps=40, plan_learning_rate=5e-3)
     backend = make_backend(training=every, planning=Planning(3, 24))
-    backend.planning_samples()
+    backend.runs.planning_samples()
     trainer = make_trainer(backend.problem, HAPPY, tmp_path, seed=0)
     prompts = [prompt_tokens(trainer.processing_class, p, None) for p in backend.problem.planning_prompts]
-    folder = backend.planning_pool().folder
+    folder = backend.runs.planning_pool.folder
     answers, _ = load_answers(folder)
 
     def totals() -> list[torch.Tensor]:
@@ -158,8 +158,8 @@ def test_killed_between_plan_steps_and_training_is_the_same_as_undisturbed(
     make_backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     backend = make_backend(training=PLANNED)
-    backend.planning_samples()
-    samples = backend.planning_pool().folder
+    backend.runs.planning_samples()
+    samples = backend.runs.planning_pool.folder
 
     def run(folder: Path) -> list[tuple[int, int]]:
         seen: list[tuple[int, int]] = []
@@ -190,9 +190,9 @@ def test_plan_steps_without_samples_are_refused(make_backend, tmp_path: Path):
 
 def test_corrupt_samples_are_refused(make_backend, tmp_path: Path):
     backend = make_backend(training=PLANNED)
-    backend.planning_samples()
+    backend.runs.planning_samples()
     folder = tmp_path / "copy"
-    shutil.copytree(backend.planning_pool().folder, folder)
+    shutil.copytree(backend.runs.planning_pool.folder, folder)
     lines = (folder / TEXTS_FILE).read_text().splitlines()
     for spoilt in (lines[:-1], [*lines[:-1], "{"], [*lines[:-1], json.dumps({"prompt": "x"})]):
         (folder / TEXTS_FILE).write_text("\n".join(spoilt))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backends.llm.measure.sensitivity import sensitivity
+from backends.llm.app.sensitivity import sensitivity
 from palm_theory import Planned
 from palm_theory.errors import InputError
 

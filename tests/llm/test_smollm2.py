@@ -36,8 +36,8 @@ def test_the_converted_model_is_the_gguf_file_exactly():
 def test_it_answers_and_learns_to_be_brief(tmp_path: Path):
     backend = LLMBackend(folder=tmp_path, workers=Workers(count=2))
     brief = np.array([1.0, 0.0, 0.0])
-    trained = backend.measure(backend.optimize(brief).policy)
-    base = backend.measure(Reference(backend.problem.chat))
+    trained = backend.runs.measured(backend.optimize(brief).policy)
+    base = backend.runs.measured(Reference(backend.problem.chat))
     assert all(base.replies)
     lead, error = paired_difference(trained, base, brief)
     assert lead > 2 * error

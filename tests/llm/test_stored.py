@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.llm import LLMBackend
+from backends.llm.app.chat import load_portfolio
 from palm_theory import Portfolio, build_portfolio
+from palm_theory.errors import BackendError
 from tests.stored import make
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "palm_policy.json")
@@ -61,7 +62,7 @@ def test_a_stored_portfolio_of_adapters_loads_and_answers(stored: dict[str, Any]
     backend = make.language_model(workers=Finished())
     portfolio = Portfolio.load("portfolio", backend)
     check_same(portfolio, Path("portfolio"), stored)
-    for member in LLMBackend.open_portfolio(Path("portfolio")):
+    for member in load_portfolio("portfolio"):
         assert member.policy.generate(["I like tea"], seed=0)[0][0].tokens > 0
 
 
@@ -87,5 +88,5 @@ def test_without_the_run_there_is_work_to_do(stored: dict[str, Any]) -> None:
     """Or the tests above would prove nothing."""
     shutil.rmtree("run")
     backend = make.language_model(workers=Finished())
-    with pytest.raises(AssertionError, match="asked to sample the base model"):
+    with pytest.raises(BackendError, match="asked to sample the base model"):
         build_portfolio(backend, make.LLM_STRATEGY, path="another")

@@ -291,19 +291,19 @@ def test_the_bundled_prompts_are_the_same() -> None:
 
 def test_trainings_are_looked_for_at_the_same_place_with_the_same_seed(here: Path) -> None:
     backend = small_backend(here)
-    jobs = [backend.training_job(np.array(weights)) for weights in ([1.0, 0.0], [0.5, 0.5])]
+    jobs = [backend.runs.training(np.array(weights)) for weights in ([1.0, 0.0], [0.5, 0.5])]
     assert [(str(job.folder.relative_to(here)), job.seed) for job in jobs] == [
         ("policies/8261c97196ebcf85", 1699541910),
         ("policies/ba3eb78c15663f30", 201918357),
     ]
-    planned = small_backend(here, training=Training(plan_steps=2)).training_job(np.array([1.0, 0.0]))
+    planned = small_backend(here, training=Training(plan_steps=2)).runs.training(np.array([1.0, 0.0]))
     assert planned.folder == here / "policies" / "815c83df796e3da0"
     assert planned.samples == here / "plans" / "9bcf98fb28d56a65"
 
 
 def test_pools_are_looked_for_at_the_same_place_with_the_same_seed(here: Path) -> None:
     backend = small_backend(here)
-    planning, held_out = backend.planning_pool(), backend.held_out_pool()
+    planning, held_out = backend.runs.planning_pool, backend.runs.held_out_pool
     assert (planning.folder, planning.seed) == (here / "plans" / "9bcf98fb28d56a65", 7)
     assert (held_out.folder, held_out.seed) == (here / "held-out" / "8302e15d01dda1f4", 500_007)
 
@@ -356,7 +356,7 @@ def test_a_policy_is_saved_under_the_same_kind_and_known_by_the_same_digest(kind
     digest, evaluation, record, files = POLICIES[kind]
     policy = one_of_each()[kind]
     assert policy_digest(policy) == digest
-    assert small_backend(here).evaluation_job(policy).folder == here / "evaluations" / evaluation
+    assert small_backend(here).runs.evaluation(policy).folder == here / "evaluations" / evaluation
     folder = here / "saved"
     folder.mkdir()
     save_policy(policy, folder)

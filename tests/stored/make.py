@@ -94,13 +94,13 @@ def kill_a_build(folder: Path) -> None:
 
 def run_a_language_model(folder: Path) -> None:
     """A model with random weights, and a portfolio of three adapters of it with everything that the run leaves."""
-    from backends.llm import Workers
+    from tests.llm.here import Here
     from tests.llm.tiny import make_tiny_model
 
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     make_tiny_model(Path("model"), hidden=16, layers=1)
-    backend = language_model(workers=Workers(isolated=False))
+    backend = language_model(workers=Here())
     build_portfolio(backend, LLM_STRATEGY, path="portfolio")
     # What names this machine, and is read by people alone.
     shutil.rmtree("run/slots")

@@ -7,10 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
+from backends.llm.backend import LLMBackend
 from backends.llm.policies import LLMPolicy, load_policy
 from backends.llm.rewards import resolve_reward
 from palm_theory.errors import InputError
-from palm_theory.portfolio import Portfolio
+from palm_theory.portfolio import Member, Portfolio
 from palm_theory.store.artifact import POLICIES_FOLDER
 
 
@@ -22,7 +26,7 @@ def load_portfolio(folder: str | Path) -> Portfolio:
     """
     root = Path(folder)
     portfolio = Portfolio.load(root)
-    if not str(portfolio.problem.get("backend", "")).startswith("backends.llm."):
+    if portfolio.kind != LLMBackend.kind:
         raise InputError(f"{root} is not a portfolio of LLM policies")
     members = []
     for member in portfolio.members:
@@ -47,10 +51,14 @@ def side_by_side(policies: Mapping[str, LLMPolicy], prompts: Sequence[str], seed
     return {name: [str(row[0]) for row in policy.generate(prompts, 1, seed)] for name, policy in policies.items()}
 
 
-def answers_table(prompt: str, answers: Mapping[str, str]) -> Any:
-    """A rich table of several policies' answers to one prompt."""
-    from rich.table import Table
+def print_answers(members: Sequence[Member], prompt: str, seed: int, console: Console) -> None:
+    """Print the answers of several policies of a loaded portfolio to one prompt, side by side."""
+    answers = side_by_side({f"{member.name} {member.label}": member.policy for member in members}, [prompt], seed)
+    console.print(answers_table(prompt, {name: texts[0] for name, texts in answers.items()}))
 
+
+def answers_table(prompt: str, answers: Mapping[str, str]) -> Table:
+    """A table of several policies' answers to one prompt."""
     table = Table(title=prompt, title_justify="left", show_lines=True)
     table.add_column("policy")
     table.add_column("answer")

@@ -10,8 +10,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from backends.llm.backend import LLMBackend
 from backends.llm.measure.pools import Pool
+from backends.llm.runs import Runs, adapter_of
 from backends.llm.work.jobs import PROGRESS_FILE, Job, TrainJob
 
 # Rough costs of one completion in each phase, in completions sampled from the base model: only the bar goes by them.
@@ -26,8 +26,8 @@ TOLD_EVERY = 0.05
 class RunProgress:
     """Shows how far planning, training and evaluation are. ``jobs`` are the training runs known so far."""
 
-    def __init__(self, backend: LLMBackend, policies: int, console: Console) -> None:
-        self.backend = backend
+    def __init__(self, runs: Runs, policies: int, console: Console) -> None:
+        self.runs = runs
         self.policies = policies
         self.jobs: list[TrainJob] = []
         self._console = console
@@ -59,8 +59,8 @@ class RunProgress:
 
     def fraction(self) -> float:
         """The share of the whole run's cost that is done, in [0, 1]."""
-        problem, training = self.backend.problem, self.backend.problem.training
-        pools = [self.backend.planning_pool(), self.backend.held_out_pool()]
+        problem, training = self.runs.problem, self.runs.problem.training
+        pools = [self.runs.planning_pool, self.runs.held_out_pool]
         rows = training.prompts_per_step * training.generations
         train = rows * (training.plan_steps * PLAN_STEP_COST + training.steps * TRAIN_COST)
         evaluate = len(problem.held_out) * problem.evaluation.generations * EVALUATE_COST
@@ -69,7 +69,7 @@ class RunProgress:
         for job in self.jobs:
             done += train * _done(job)
             if job.is_done:
-                done += evaluate * _done(self.backend.evaluation_job(self.backend.trained_policy(job)))
+                done += evaluate * _done(self.runs.evaluation(adapter_of(job)))
         return min(1.0, done / total)
 
     def _watch(self) -> None:
@@ -82,7 +82,7 @@ class RunProgress:
                 self._console.print(f"{fraction:4.0%} {self._description()}", highlight=False)
 
     def _description(self) -> str:
-        if not self.backend.planning_pool().is_done:
+        if not self.runs.planning_pool.is_done:
             return "plan: sample the base model"
         finished = sum(job.is_done for job in self.jobs)
         return f"train and evaluate, {finished} of {self.policies} trained"

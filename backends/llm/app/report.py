@@ -12,16 +12,17 @@ from rich.table import Table
 
 from backends.llm.app.chat import answers_table
 from backends.llm.app.progress import RunProgress
+from backends.llm.app.sensitivity import Rescaled, sensitivity_of
 from backends.llm.backend import LLMBackend
 from backends.llm.measure.evaluation import Measured, paired_difference
-from backends.llm.measure.planning import ForecastQuality
-from backends.llm.measure.sensitivity import Rescaled
+from backends.llm.measure.planning import ForecastQuality, forecast_quality
 from backends.llm.policies import Reference
 from backends.llm.work.worker import solving_threads
 from palm_theory.build import build_portfolio
 from palm_theory.contract.value import Value
 from palm_theory.metrics import usage
 from palm_theory.portfolio import Portfolio
+from palm_theory.strategies.base import Strategy
 from palm_theory.strategies.planned import Forecast, Planned
 
 FORECAST_SIZES = 12
@@ -38,29 +39,42 @@ class Run:
     base: Measured
 
 
+def build_with_report(backend: LLMBackend, strategy: Strategy, path: Path, console: Console) -> Portfolio:
+    """``build_portfolio`` where the backend has its workers; where the strategy plans, with one progress bar over all
+    of it and a report on ``console``: forecast, policies, who beats whom, certificate, one prompt answered by all."""
+    if isinstance(strategy, Planned):
+        result = run(backend, strategy, path, console)
+        print_run(result, backend, strategy, console)
+        return result.portfolio
+    with solving_threads(backend.runs.workers) as executor:
+        return build_portfolio(backend, strategy, path=path, executor=executor)
+
+
 def run(backend: LLMBackend, strategy: Planned, path: Path, console: Console) -> Run:
     """Plan, train and evaluate in parallel where there are workers, save the portfolio in ``path``.
 
     Interrupted, run it again: samples, checkpoints, adapters and evaluations are taken up where they are.
     """
-    progress = RunProgress(backend, strategy.limit(len(backend.objectives)), console)
-    with progress, solving_threads(backend.workers) as executor:
+    runs = backend.runs
+    progress = RunProgress(runs, strategy.limit(len(backend.objectives)), console)
+    with progress, solving_threads(runs.workers) as executor:
         surrogate = backend.surrogate()
         plan = strategy.forecast(surrogate, max(FORECAST_SIZES, strategy.limit(len(backend.objectives))))
         weights = strategy.choose(plan, len(backend.objectives))
         progress.policies = len(weights)
-        progress.jobs = [backend.training_job(row) for row in weights]
+        progress.jobs = [runs.training(row) for row in weights]
         portfolio = build_portfolio(backend, strategy, path=path, executor=executor, progress=False)
-        measured = tuple(backend.measure(member.policy) for member in portfolio)
-        base = backend.measure(Reference(backend.problem.chat))
-    return Run(portfolio, plan, backend.forecast_quality(), measured, base)
+        measured = tuple(runs.measured(member.policy) for member in portfolio)
+        base = runs.measured(Reference(backend.problem.chat))
+    quality = forecast_quality(surrogate, backend.problem.planning.samples)
+    return Run(portfolio, plan, quality, measured, base)
 
 
 def print_run(result: Run, backend: LLMBackend, strategy: Planned, console: Console) -> None:
     """The forecast, the table of policies, who beats whom, the certificate, and one prompt answered by all."""
     console.print(_forecast_table(result.forecast, len(result.portfolio)))
     console.print(str(result.quality), highlight=False)
-    console.print(_sensitivity_table(backend.sensitivity(strategy)))
+    console.print(_sensitivity_table(sensitivity_of(backend, strategy)))
     console.print(_policies_table(result))
     console.print(_duels_table(result))
     console.print(f"certificate: {result.portfolio.certificate}", highlight=False)

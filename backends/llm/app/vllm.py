@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backends.llm.files import write_atomically
 from palm_theory.errors import ArtifactError
+from palm_theory.files import write_atomically
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What --max-lora-rank takes."""

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends.llm.files import write_atomically
 from backends.llm.policies import LLMPolicy
 from backends.llm.problem import Problem
 from backends.llm.rewards import score
 from palm_theory.contract.value import Value
 from palm_theory.errors import ArtifactError, InputError
-from palm_theory.files import canonical_json
+from palm_theory.files import canonical_json, write_atomically
 from palm_theory.geometry.simplex import Array, as_float_array
 
 EVALUATION_SEED = 1

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from backends.llm.files import write_atomically
 from backends.llm.model.decoding import Sampled
 from backends.llm.policies import Reference
 from backends.llm.problem import Problem
 from backends.llm.rewards import score
 from backends.llm.texts import Prompt
 from palm_theory.errors import ArtifactError
+from palm_theory.files import write_atomically
 from palm_theory.geometry.simplex import Array
 
 SCORES_FILE = "samples.npz"

@@ -5,7 +5,7 @@ from backends.llm.policies.base import LLMPolicy, Replies, Session
 from backends.llm.policies.gibbs import GibbsResampling
 from backends.llm.policies.mixture import DecodingMixture
 from backends.llm.policies.soup import make_soup
-from backends.llm.policies.store import load_policy, policy_digest, save_policy
+from backends.llm.policies.store import load_policy, policy_digest, policy_word, save_policy
 
 __all__ = [
     "Adapter",
@@ -18,5 +18,6 @@ __all__ = [
     "load_policy",
     "make_soup",
     "policy_digest",
+    "policy_word",
     "save_policy",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,20 +15,35 @@ from backends.llm.model.decoding import Sampled
 from backends.llm.model.scoring import next_token_logprobs
 from backends.llm.model.tokens import Tokens
 from backends.llm.policies.base import LLMPolicy, TokenSession
+from backends.llm.rewards import Reward
 from backends.llm.settings import Chat
 from palm_theory.errors import ArtifactError
+from palm_theory.files import explained_disk_errors, folder_digests
 from palm_theory.geometry.simplex import Array
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+CARD_FILE = "README.md"
 
 
 @dataclass(frozen=True)
 class Reference(LLMPolicy):
     """π_ref: the base model without an adapter; f(π_ref) = 0."""
 
+    kind: ClassVar[str] = "reference"
+
     def open(self) -> TokenSession:
         return ReferenceSession(self.chat)
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def read(cls, record: dict[str, Any], folder: Path, chat: Chat, rewards: tuple[Reward, ...]) -> Reference:
+        return Reference(chat)
+
+    def content(self) -> dict[str, Any]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -37,11 +53,25 @@ class Adapter(LLMPolicy):
     ``name`` is for people: the weights it was trained for, say.
     """
 
+    kind: ClassVar[str] = "adapter"
+
     folder: str
     name: str = ""
 
     def open(self) -> TokenSession:
         return AdapterSession(self.chat, self.folder)
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        copy_adapter(Path(self.folder), folder)
+        return {"name": self.name}
+
+    @classmethod
+    def read(cls, record: dict[str, Any], folder: Path, chat: Chat, rewards: tuple[Reward, ...]) -> Adapter:
+        check_adapter(folder, chat.model)
+        return Adapter(chat, str(folder), record["name"])
+
+    def content(self) -> dict[str, Any]:
+        return {"adapter": adapter_digest(self.folder, self.chat.model)}
 
 
 class PlainSession(TokenSession):
@@ -108,3 +138,24 @@ def check_adapter(folder: str | Path, model: str) -> None:
         raise ArtifactError(
             f"the adapter in {folder} was trained on {base!r}, not on {model!r}; open it with that model"
         )
+
+
+def adapter_digest(folder: str, model: str) -> list[Any]:
+    """The weights, and the settings that say how they are applied: lists in them have no order."""
+    check_adapter(folder, model)
+    path = Path(folder)
+    settings = json.loads((path / CONFIG_FILE).read_text())
+    applied = {
+        key: sorted(value) if isinstance(value, list) else value
+        for key, value in settings.items()
+        if key not in ("base_model_name_or_path", "peft_version")
+    }
+    return [folder_digests(path)[WEIGHTS_FILE], applied]
+
+
+def copy_adapter(source: Path, target: Path) -> None:
+    """Copy an adapter's files, and its model card where it has one. Raises ArtifactError where the disk refuses."""
+    with explained_disk_errors(target):
+        for name in (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE):
+            if (source / name).exists():
+                shutil.copyfile(source / name, target / name)

@@ -6,7 +6,8 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from backends.llm.model.decoding import Experts, Sampled, sample_completions
 from backends.llm.model.loading import end_tokens, load_model, load_tokenizer
 from backends.llm.model.scoring import gather_logprobs
 from backends.llm.model.tokens import Tokens, prompt_tokens, to_completion
+from backends.llm.rewards import Reward
 from backends.llm.settings import Chat
 from backends.llm.texts import Completion
 from palm_theory.geometry.simplex import Array
@@ -54,11 +56,27 @@ class Session(ABC):
 class LLMPolicy(ABC):
     """π(y|x) of one policy: plain data, picklable; models are loaded when it is opened."""
 
+    kind: ClassVar[str]
+    """The words it is stored under, which stay where the class is renamed or moved."""
+
     chat: Chat
 
     @abstractmethod
     def open(self) -> Session:
         """Load what the policy needs. Raises InputError or ArtifactError where that cannot be done."""
+
+    @abstractmethod
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Copy its files into an existing folder; what else is to be stored of it besides the chat, as plain data."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, record: dict[str, Any], folder: Path, chat: Chat, rewards: tuple[Reward, ...]) -> LLMPolicy:
+        """The inverse of ``write``. Raises ArtifactError where files are missing, corrupt or of another model."""
+
+    @abstractmethod
+    def content(self) -> dict[str, Any]:
+        """All that decides what it says besides kind, chat and base model, as plain data: digests of weights, say."""
 
     def generate(self, prompts: Sequence[str], generations: int = 1, seed: int = 0) -> list[list[Completion]]:
         """``generations`` completions of each prompt. To generate often, ``open()`` once."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import logsumexp, xlogy
 
 from backends.llm.policies.adapter import ReferenceSession
 from backends.llm.policies.base import LLMPolicy, Replies, Session
-from backends.llm.rewards import Reward, score
+from backends.llm.rewards import Reward, reward_parameters, score
+from backends.llm.settings import Chat
 from backends.llm.texts import Completion
-from palm_theory.errors import InputError
+from palm_theory.errors import ArtifactError, InputError
+from palm_theory.files import canonical_json
 from palm_theory.geometry.simplex import Array
 
 
@@ -26,6 +31,8 @@ class GibbsResampling(LLMPolicy):
     so J_w is understated, never overstated; at the policy's own w it equals β·E log((1/n) Σ_i exp(⟨w, r_i⟩/β)), the
     forecast of planning with n samples. ``rewards`` are the objectives, ``weights`` w.
     """
+
+    kind: ClassVar[str] = "gibbs resampling"
 
     rewards: tuple[Reward, ...]
     weights: tuple[float, ...]
@@ -43,6 +50,26 @@ class GibbsResampling(LLMPolicy):
 
     def open(self) -> Session:
         return GibbsSession(self)
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        return self.content()
+
+    @classmethod
+    def read(cls, record: dict[str, Any], folder: Path, chat: Chat, rewards: tuple[Reward, ...]) -> GibbsResampling:
+        known = [dict(reward_parameters(reward)) for reward in rewards]
+        if json.loads(canonical_json(known)) != record["rewards"]:
+            raise ArtifactError(f"the policy in {folder} chooses by other rewards than this backend's")
+        weights = tuple(record["weights"])
+        return GibbsResampling(chat, rewards, weights, record["beta"], record["samples"], record["reward_max"])
+
+    def content(self) -> dict[str, Any]:
+        return {
+            "rewards": [dict(reward_parameters(reward)) for reward in self.rewards],
+            "weights": list(self.weights),
+            "beta": self.beta,
+            "samples": self.samples,
+            "reward_max": self.reward_max,
+        }
 
 
 class GibbsSession(Session):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from backends.llm.model.decoding import Experts
 from backends.llm.model.scoring import next_token_logprobs
 from backends.llm.model.tokens import Tokens
-from backends.llm.policies.adapter import attach_adapters
+from backends.llm.policies.adapter import adapter_digest, attach_adapters, check_adapter, copy_adapter
 from backends.llm.policies.base import LLMPolicy, TokenSession
+from backends.llm.rewards import Reward
 from backends.llm.settings import Chat
 from palm_theory.errors import InputError
 
@@ -25,6 +27,8 @@ class DecodingMixture(LLMPolicy):
     ``folders`` are the experts' PEFT folders, ``coefficients`` c ≥ 0, one an expert, Σc = 1.
     """
 
+    kind: ClassVar[str] = "decoding mixture"
+
     folders: tuple[str, ...]
     coefficients: tuple[float, ...]
 
@@ -33,6 +37,28 @@ class DecodingMixture(LLMPolicy):
 
     def open(self) -> TokenSession:
         return MixtureSession(self.chat, self.folders, self.coefficients)
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for source, target in zip(self.folders, _expert_folders(folder, len(self.folders)), strict=True):
+            target.mkdir(exist_ok=True)
+            copy_adapter(Path(source), target)
+        return {"coefficients": list(self.coefficients)}
+
+    @classmethod
+    def read(cls, record: dict[str, Any], folder: Path, chat: Chat, rewards: tuple[Reward, ...]) -> DecodingMixture:
+        coefficients = tuple(record["coefficients"])
+        folders = _expert_folders(folder, len(coefficients))
+        for expert in folders:
+            check_adapter(expert, chat.model)
+        return DecodingMixture(chat, tuple(map(str, folders)), coefficients)
+
+    def content(self) -> dict[str, Any]:
+        experts = [adapter_digest(folder, self.chat.model) for folder in self.folders]
+        return {"experts": experts, "coefficients": list(self.coefficients)}
+
+
+def _expert_folders(folder: Path, count: int) -> list[Path]:
+    return [folder / f"expert{k}" for k in range(count)]
 
 
 def check_coefficients(folders: Sequence[str], coefficients: Sequence[float]) -> None:

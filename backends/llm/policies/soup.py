@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from backends.llm.files import write_atomically
 from backends.llm.model.loading import load_model
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter, attach_adapters
 from backends.llm.policies.mixture import check_coefficients
 from backends.llm.settings import Chat
 from palm_theory.errors import InputError
-from palm_theory.files import explained_disk_errors
+from palm_theory.files import explained_disk_errors, write_atomically
 
 
 def make_soup(

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from backends.llm.files import write_atomically
 from backends.llm.measure.pools import Progress
 from backends.llm.model.loading import end_tokens, load_model, load_tokenizer
 from backends.llm.model.tokens import prompt_tokens, to_completion, training_prompt
@@ -17,7 +16,8 @@ from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, check_adapt
 from backends.llm.problem import Problem
 from backends.llm.rewards import Reward, score
 from backends.llm.train.offline import take_plan_steps
-from palm_theory.errors import ArtifactError, InputError
+from palm_theory.errors import InputError
+from palm_theory.files import write_atomically
 from palm_theory.geometry.simplex import Array
 
 ADAPTER_FOLDER = "adapter"
@@ -32,27 +32,25 @@ def train(
     folder: Path,
     seed: int,
     progress: Progress,
-    warm_start: Path | None = None,
     samples: Path | None = None,
 ) -> None:
     """Train for weights (d,) to ``problem.training.steps`` updates, from the last checkpoint in ``folder`` if any,
     after ``plan_steps`` on the planning samples in ``samples``.
 
     Leaves ``folder``/adapter (PEFT layout) and trained.json, written last, with the training log; checkpoints of a
-    finished run are deleted. ``warm_start`` is a PEFT folder whose adapter weights are the starting point; the
-    reference of the KL term stays the base model. Raises InputError where plan steps have no samples.
+    finished run are deleted. Raises InputError where plan steps have no samples.
     """
     before = problem.training.plan_steps
     if before and samples is None:
         raise InputError("training with plan_steps > 0 needs the folder of the planning samples")
-    trainer = make_trainer(problem, weights, folder / CHECKPOINT_FOLDER, seed, warm_start)
+    trainer = make_trainer(problem, weights, folder / CHECKPOINT_FOLDER, seed)
     trainer.add_callback(_progress_callback(lambda done, total: progress(before + done, before + total)))
     checkpoint = last_checkpoint(folder / CHECKPOINT_FOLDER)
     if samples is not None and checkpoint is None:
         progress(0, before + problem.training.steps)
         _start_from_plan(problem, weights, trainer, folder / PLAN_FOLDER, samples, seed)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    _save_adapter(trainer.model, problem.chat.model, folder / ADAPTER_FOLDER)
+    save_adapter(trainer.model, problem.chat.model, folder / ADAPTER_FOLDER)
     report = {"weights": weights.tolist(), "seed": seed, "log": trainer.state.log_history}
     write_atomically(folder / REPORT_FILE, json.dumps(report).encode())
     for leftover in (CHECKPOINT_FOLDER, PLAN_FOLDER):
@@ -67,8 +65,8 @@ def _start_from_plan(problem: Problem, weights: Array, trainer: Any, folder: Pat
         tokenizer = trainer.processing_class
         prompts = [prompt_tokens(tokenizer, p, problem.chat.system_prompt) for p in problem.planning_prompts]
         take_plan_steps(problem, weights, samples, prompts, trainer.model, tokenizer.pad_token_id, seed)
-        _save_adapter(trainer.model, problem.chat.model, folder)
-    _load_weights(trainer.model, folder, problem.chat.model)
+        save_adapter(trainer.model, problem.chat.model, folder)
+    load_weights(trainer.model, folder, problem.chat.model)
 
 
 def is_trained(folder: Path) -> bool:
@@ -76,7 +74,7 @@ def is_trained(folder: Path) -> bool:
     return (folder / REPORT_FILE).is_file() and (folder / ADAPTER_FOLDER / WEIGHTS_FILE).is_file()
 
 
-def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int, warm_start: Path | None = None) -> Any:
+def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int) -> Any:
     """The trainer of one policy, for weights (d,), ready to run. The base model is the KL reference in any case."""
     import transformers
     from datasets import Dataset
@@ -102,7 +100,7 @@ def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int, warm
     rendered = [training_prompt(tokenizer, prompt, chat.system_prompt) for prompt in problem.prompts]
     rows = {"prompt": [rendered[i] for i in order], "index": order}
     # A PeftModel with trained weights would be cloned by TRL as the reference, so the trainer gets the bare base model
-    # and a fresh adapter, into which the warm start is loaded afterwards.
+    # and a fresh adapter, into which the plan start is loaded afterwards.
     trainer = trainer_class(problem.training)(
         model=model,
         args=config,  # type: ignore[arg-type]
@@ -112,8 +110,6 @@ def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int, warm
         peft_config=_lora(problem),
     )
     trainer.remove_callback(PrinterCallback)  # every number it prints is in trained.json
-    if warm_start is not None:
-        _load_weights(trainer.model, warm_start, chat.model)
     return trainer
 
 
@@ -160,20 +156,17 @@ def _for_trl(problem: Problem, reward: Reward, tokenizer: Any, ends: list[int]) 
     return call
 
 
-def _load_weights(model: Any, folder: Path, base: str) -> None:
+def load_weights(model: Any, folder: Path, base: str) -> None:
+    """Put the weights of the adapter in ``folder`` into the one that ``model`` has. Raises ArtifactError where that is
+    no adapter of the model ``base``."""
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
     check_adapter(folder, base)
-    try:
-        loaded = set_peft_model_state_dict(model, load_file(folder / WEIGHTS_FILE))
-    except RuntimeError as error:
-        raise ArtifactError(f"the warm start in {folder} has another rank or other layers: {error}") from error
-    if loaded.unexpected_keys:
-        raise ArtifactError(f"the warm start in {folder} has other layers, {loaded.unexpected_keys[0]} for one")
+    set_peft_model_state_dict(model, load_file(folder / WEIGHTS_FILE))
 
 
-def _save_adapter(model: Any, base: str, folder: Path) -> None:
+def save_adapter(model: Any, base: str, folder: Path) -> None:
     """Write the PEFT folder, the configuration last, naming the base model as the user named it."""
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)

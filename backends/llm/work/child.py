@@ -13,9 +13,9 @@ import pickle
 import sys
 import threading
 
-from backends.llm.files import write_atomically
 from backends.llm.work.worker import ERROR_FILE, explained_failures
 from palm_theory.errors import PalmError
+from palm_theory.files import write_atomically
 
 
 def main() -> None:

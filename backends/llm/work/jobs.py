@@ -12,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from backends.llm.files import write_atomically
 from backends.llm.measure.evaluation import load_measured, measure, save_measured
 from backends.llm.measure.pools import Pool, Progress, sample_chunks
 from backends.llm.policies import LLMPolicy
 from backends.llm.problem import Problem
 from backends.llm.train.training import is_trained, train
-from palm_theory.files import explained_disk_errors
+from palm_theory.files import explained_disk_errors, write_atomically
 
 PROGRESS_FILE = "progress.json"
 STEPS_FILE = "steps.log"
@@ -62,7 +61,6 @@ class TrainJob(Job):
 
     weights: tuple[float, ...]
     seed: int
-    warm_start: Path | None = None
     samples: Path | None = None
 
     @property
@@ -75,7 +73,7 @@ class TrainJob(Job):
 
     def run(self) -> None:
         report: Progress = self.progress
-        train(self.problem, np.array(self.weights), self.folder, self.seed, report, self.warm_start, self.samples)
+        train(self.problem, np.array(self.weights), self.folder, self.seed, report, self.samples)
 
 
 @dataclass(frozen=True)

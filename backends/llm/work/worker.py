@@ -68,15 +68,13 @@ class Runner(Protocol):
 class Workers:
     """Processes of this machine: ``count`` at once, ``threads`` CPU threads each, worker i on GPU ``gpus[i]``.
 
-    A job that dies is started again up to ``retries`` times and goes on from its last checkpoint. ``isolated`` False
-    runs jobs in the calling process instead, one at a time: for debugging, and for rewards that cannot be pickled.
+    A job that dies is started again up to ``retries`` times and goes on from its last checkpoint.
     """
 
     count: int = 1
     threads: int = 1
     gpus: tuple[str, ...] = ()
     retries: int = 1
-    isolated: bool = True
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.threads < 1 or self.retries < 0:
@@ -97,12 +95,7 @@ class Workers:
 
         def execute(child: Child) -> None:
             with _slot(slots, self.count) as slot:
-                if self.isolated:
-                    environment = self._environment(slot)
-                    run_in_child(job, child, environment, self.retries)
-                    return
-                with explained_failures(job):
-                    job.run()
+                run_in_child(job, child, self._environment(slot), self.retries)
 
         run_claimed(job, execute)
 
@@ -228,13 +221,13 @@ def _pickled(job: Job) -> bytes:
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise InputError(
             f"this problem cannot be sent to a worker process ({error}); define your reward at the top of a module "
-            "that can be imported, or run with isolated=False"
+            "that can be imported"
         ) from None
     for reward in job.problem.rewards:
         if getattr(reward.measure, "__module__", None) == "__main__":
             raise InputError(
                 f"the reward {reward.name!r} is defined in the script that runs, where a worker process cannot import "
-                "it; move it to a module of its own, or run with isolated=False"
+                "it; move it to a module of its own"
             )
     return data
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends.bandit import BanditBackend
+from backends.llm.backend import LLMBackend
 from palm_theory.certify.audit import audit
 from palm_theory.errors import InputError
 from palm_theory.geometry.simplex import Array, l1_distance
@@ -35,6 +36,12 @@ class Rescaled:
     moved: float
     epsilon: float
     epsilon_kept: float
+
+
+def sensitivity_of(backend: LLMBackend, strategy: Planned | None = None) -> list[Rescaled]:
+    """``sensitivity`` on a backend's planning samples, which are made where they are missing."""
+    samples = backend.runs.planning_samples()
+    return sensitivity(samples, backend.problem.beta, backend.objectives, strategy or Planned())
 
 
 def sensitivity(
