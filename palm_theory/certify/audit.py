@@ -166,7 +166,7 @@ def audit(
             raise InputError("a sampled audit needs a backend to ask for J*")
         return _sampled(stack(values), OptimalValueOracle(backend), gap, samples, seed)
     if solved is None:
-        solved = SolvedWeights(values[0].rewards.size)
+        solved = SolvedWeights(values[0].rewards.size, monotone=backend is not None and backend.regularizer_max == 0)
     oracle = None if backend is None else OptimalValueOracle(backend, max_oracle_calls)
     return certify(stack(values), solved, oracle, gap)
 

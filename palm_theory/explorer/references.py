@@ -100,7 +100,7 @@ class BackendReference(Reference):
         super().__init__(Certificate.reference, is_optimum=True)
         self._backend = backend
         self._portfolio = stack(portfolio)
-        self._solved = SolvedWeights(len(backend.objectives))
+        self._solved = SolvedWeights(len(backend.objectives), monotone=backend.regularizer_max == 0)
         self._found: list[Array] = []
         for vertex in np.eye(len(backend.objectives)):
             OptimalValueOracle(backend).record(self._solved, vertex)

@@ -12,13 +12,17 @@ from palm_theory.geometry.simplex import Array
 class UpperHull:
     """U(w) = min{Σλ_k u_k : Σλ_k w_k = w, λ ≥ 0}, with u_k ≥ J* at w_k. J* is convex, so U(w) ≥ J*_w.
 
+    ``monotone``: U⁺(w) = min{Σλ_k u_k : Σλ_k w_k ≥ w, λ ≥ 0} ≤ U(w) instead, for problems with f = 0 and R ≥ 0. There
+    J*, extended by J*_cw = c·J*_w, falls in no coordinate, so U⁺(w) ≥ J*_w (docs/theory/theorem-3.md).
+
     Starts from bounds (d,) at the vertices of the simplex, so U is finite everywhere. Adding a point only lowers U.
     One linear program is kept and re-solved warm; its answer is then made feasible in exact form (below), so a
     solver's tolerance never turns into a bound that is too low.
     """
 
-    def __init__(self, vertex_bounds: Array) -> None:
+    def __init__(self, vertex_bounds: Array, *, monotone: bool = False) -> None:
         d = len(vertex_bounds)
+        self._monotone = monotone
         self._weights: list[Array] = []
         self._bounds: list[float] = []
         self._vertex_bounds = np.array(vertex_bounds, dtype=np.float64)
@@ -43,7 +47,7 @@ class UpperHull:
     def __call__(self, weights: Array) -> float:
         """U(w) for one weight vector (d,), in the unit of the bounds."""
         for i, value in enumerate(weights):
-            self._solver.changeRowBounds(i, float(value), float(value))
+            self._solver.changeRowBounds(i, float(value), highspy.kHighsInf if self._monotone else float(value))
         self._solver.run()
         if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             # A warm start can leave the simplex method stuck; a cold one is slower and safe.
@@ -65,16 +69,17 @@ class UpperHull:
         return g - max(0.0, float(excess.max()))
 
     def _feasible_value(self, weights: Array, used: np.ndarray, multipliers: Array) -> float:
-        """The cost of a combination that meets Σλ_k w_k = w in every coordinate, made from a nearly feasible one.
+        """The cost of a combination that meets the program's constraints exactly, made from a nearly feasible one.
 
-        Shrink each λ_k until no coordinate it uses exceeds w, then make up the rest with simplex vertices.
+        For U shrink each λ_k until no coordinate it uses exceeds w. Then make up the rest with simplex vertices.
         """
         if len(used) == 0:
             return float(weights @ self._vertex_bounds)
         points = np.stack([self._weights[k] for k in used])
-        reached = multipliers @ points
-        ratio = np.minimum(1.0, np.divide(weights, reached, out=np.ones_like(weights), where=reached > 0))
-        shrunk = multipliers * np.where(points > 0, ratio, 1.0).min(axis=1)
-        rest = np.maximum(weights - shrunk @ points, 0.0)
-        cost = shrunk @ np.array([self._bounds[k] for k in used])
+        if not self._monotone:
+            reached = multipliers @ points
+            ratio = np.minimum(1.0, np.divide(weights, reached, out=np.ones_like(weights), where=reached > 0))
+            multipliers = multipliers * np.where(points > 0, ratio, 1.0).min(axis=1)
+        rest = np.maximum(weights - multipliers @ points, 0.0)
+        cost = multipliers @ np.array([self._bounds[k] for k in used])
         return float(cost + rest @ self._vertex_bounds)

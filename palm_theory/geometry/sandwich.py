@@ -21,11 +21,15 @@ def weight_keys(weights: Array) -> list[bytes]:
 
 
 class SolvedWeights:
-    """Weights at which J* has been bracketed: reached ≤ J* ≤ upper. Grows; bounds only tighten."""
+    """Weights at which J* has been bracketed: reached ≤ J* ≤ upper. Grows; bounds only tighten.
 
-    def __init__(self, objectives: int, *, hull: bool = True) -> None:
+    ``hull`` False: nothing is known between them. ``monotone``: f = 0 for every policy, so that U⁺ bounds J* there.
+    """
+
+    def __init__(self, objectives: int, *, hull: bool = True, monotone: bool = False) -> None:
         self._objectives = objectives
         self._use_hull = hull
+        self._monotone = monotone
         self._hull: UpperHull | None = None
         # The hull is made when it is first asked for, and many uses never ask.
         self._not_in_hull: list[tuple[Array, float]] = []
@@ -58,7 +62,7 @@ class SolvedWeights:
             if not self._use_hull or len(self.unbounded_vertices()):
                 return None
             vertices = [self._index[key] for key in weight_keys(np.eye(self._objectives))]
-            self._hull = UpperHull(np.array([self.upper[k] for k in vertices]))
+            self._hull = UpperHull(np.array([self.upper[k] for k in vertices]), monotone=self._monotone)
         for weights, upper in self._not_in_hull:
             if math.isfinite(upper):
                 self._hull.add(weights, upper)
