@@ -15,8 +15,8 @@ from backends.programs.program import LinearProgram
 from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
 from backends.programs.vertex import refined_vertex
 from palm_theory.bounds import OracleError
-from palm_theory.contract.backend import Solution
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.backend import PolicyBackend, Solution
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
@@ -50,7 +50,7 @@ class _Unbounded(Exception):
     """The program has no finite optimum, or none at all."""
 
 
-class LinearBackend(DeclaredBackend, kind="backends.linear.LinearBackend"):
+class LinearBackend(PolicyBackend, kind="backends.linear.LinearBackend"):
     """Optimise d linear objectives, each maximised or minimised, over row_lower ≤ A·x ≤ row_upper, lower ≤ x ≤ upper.
 
     Parameters
@@ -97,6 +97,7 @@ class LinearBackend(DeclaredBackend, kind="backends.linear.LinearBackend"):
         self.declared = Declarations(
             objectives=program.objectives,
             reward_max=reward_max,
+            regularizer_max=0.0,
             oracle_error=OracleError(0.0, TOLERANCE * reward_max),
             normalizers=normalizers,
         )
