@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,15 +15,17 @@ from numpy.typing import ArrayLike
 from backends.programs.program import LinearProgram
 from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
 from backends.programs.vertex import refined_vertex
+from backends.programs.weak_duality import weak_duality
 from palm_theory.bounds import OracleError
-from palm_theory.contract.backend import PolicyBackend, Solution
-from palm_theory.contract.declarations import Declarations
+from palm_theory.contract.backend import Power, Solution, Witness
+from palm_theory.contract.declarations import Declarations, DeclaredBackend
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
 from palm_theory.files import array_digest
 from palm_theory.geometry.envelope import corner_weights
 from palm_theory.geometry.quiet_highs import QuietHighs
+from palm_theory.geometry.rational import float_above
 from palm_theory.geometry.sandwich import weight_keys
 from palm_theory.geometry.simplex import Array
 
@@ -39,6 +42,10 @@ REACH = 100.0
 """The dual bound takes unbounded variables to be at most REACH·(1 + ‖x‖_∞) where rounding leaves a reduced cost."""
 
 
+MARGINS = (0.0, 1e-14, 1e-12, 1e-10, 1e-8)
+"""By how much, relative to the largest, prices of variables without an end are raised until a witness is found."""
+
+
 class _Optimum(NamedTuple):
     point: Array
     bound: float
@@ -50,7 +57,7 @@ class _Unbounded(Exception):
     """The program has no finite optimum, or none at all."""
 
 
-class LinearBackend(PolicyBackend, kind="backends.linear.LinearBackend"):
+class LinearBackend(DeclaredBackend, kind="backends.linear.LinearBackend"):
     """Optimise d linear objectives, each maximised or minimised, over row_lower ≤ A·x ≤ row_upper, lower ≤ x ≤ upper.
 
     Parameters
@@ -97,7 +104,6 @@ class LinearBackend(PolicyBackend, kind="backends.linear.LinearBackend"):
         self.declared = Declarations(
             objectives=program.objectives,
             reward_max=reward_max,
-            regularizer_max=0.0,
             oracle_error=OracleError(0.0, TOLERANCE * reward_max),
             normalizers=normalizers,
         )
@@ -144,6 +150,52 @@ class LinearBackend(PolicyBackend, kind="backends.linear.LinearBackend"):
                 "program, its coefficients span too many orders of magnitude"
             )
         return Solution(found.point, value, upper_bound=max(reached, upper))
+
+    @property
+    def powers(self) -> frozenset[Power]:
+        """WITNESSES where every variable has a finite end: one without can have no multiplier that floats express."""
+        program = self._program
+        bounded = np.isfinite(program.lower) | np.isfinite(program.upper)
+        return frozenset({Power.WITNESSES}) if bounded.all() else frozenset()
+
+    def witnessed_problem(self) -> Mapping[str, Any]:
+        program = self._scaled
+        offsets = [Fraction(normalizer.offset) for normalizer in self.normalizers]
+        signed = [Fraction(float(constant)) for constant in self._signed_constants]
+        return {
+            "type": "linear",
+            "constants": [float_above(a + b) for a, b in zip(offsets, signed, strict=True)],
+            "columns": self._gains.T.tolist(),
+            "rows": [
+                {"entries": entries, "range": ends}
+                for entries, ends in zip(
+                    program.matrix.toarray().tolist(), _ends(program.row_lower, program.row_upper), strict=True
+                )
+            ],
+            "ranges": _ends(program.lower, program.upper),
+        }
+
+    def witness(self, weights: Array) -> Witness:
+        """Row multipliers and what they prove of J*, all in fractions.
+
+        Multipliers of a program whose prices are a little too high leave no price on a variable without an end there.
+        Raises BackendError where no such multipliers are found.
+        """
+        problem, program = self.witnessed_problem(), self._scaled
+        # +1 where a variable has no upper end, −1 where it has no lower one.
+        one_sided = np.isinf(program.upper).astype(np.float64) - np.isinf(program.lower)
+        gains = weights @ self._gains
+        for margin in MARGINS:
+            dearer = gains + margin * float(np.abs(gains).max()) * one_sided
+            found = self._best(dearer, f"weights {weights.tolist()}")
+            multipliers = -found.rows * float(np.abs(dearer).max())
+            # A multiplier of the sign of an end that is not there is rounding.
+            nowhere = np.isinf(np.where(multipliers > 0, program.row_upper, program.row_lower))
+            prices = np.where(nowhere, 0.0, multipliers).tolist()
+            upper = weak_duality(problem, weights.tolist(), prices)
+            if upper is not None:
+                return Witness(upper, (prices,))
+        raise BackendError(f"no multipliers prove a bound at weights {weights.tolist()}: rescale the program")
 
     def evaluate(self, policy: ArrayLike) -> Value:
         """The rewards of x. Raises InputError unless x is a finite vector (n,) that meets all constraints to
@@ -276,6 +328,13 @@ class LinearBackend(PolicyBackend, kind="backends.linear.LinearBackend"):
             + _least(reduced, lower, upper, np.abs(point))
         )
         return _Optimum(point, max(bound / scale, float(gains @ point)), reduced, multipliers)
+
+
+def _ends(lower: Array, upper: Array) -> list[list[float | None]]:
+    """(lower, upper) of each row or variable; None where there is none."""
+    return [
+        [end if np.isfinite(end) else None for end in pair] for pair in zip(lower.tolist(), upper.tolist(), strict=True)
+    ]
 
 
 def _scaled(program: LinearProgram) -> LinearProgram:

@@ -9,6 +9,7 @@ import typer
 from palm_theory.cli.audit import audit_command
 from palm_theory.cli.bounds import bounds_command
 from palm_theory.cli.build import build_app
+from palm_theory.cli.certificate import certificate_command
 from palm_theory.cli.compare import compare_app
 from palm_theory.cli.conformance import conformance_command
 from palm_theory.cli.cover import cover_command
@@ -34,6 +35,7 @@ Examples
   palm build table scores.csv --objective quality --minimize latency --epsilon 0.01 --out portfolio
   palm select portfolio --weights quality=0.7,latency=0.3
   palm audit portfolio --epsilon 0.02
+  palm certificate portfolio --against scores.csv --out proof.json
   palm explore portfolio
   palm plot regions portfolio --out regions.pdf
   palm build knapsack instance.dat --epsilon 0 --out kp
@@ -60,6 +62,7 @@ app.command("cover")(cover_command)
 build_app.command("llm")(build_llm)
 app.add_typer(build_app, name="build")
 app.command("audit")(audit_command)
+app.command("certificate")(certificate_command)
 app.command("select")(select_command)
 app.add_typer(compare_app, name="compare")
 app.command("show")(show_command)

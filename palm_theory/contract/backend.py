@@ -5,23 +5,20 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palm_theory.contract.declarations import Declarations, Fact
+from palm_theory.bounds import OracleError
+from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value, as_number
 from palm_theory.errors import InputError
 from palm_theory.files import load_plain_data, save_plain_data
 from palm_theory.geometry.simplex import Array
-
-if TYPE_CHECKING:
-    from palm_theory.bounds import OracleError
-    from palm_theory.contract.normalizer import Normalizer
 
 
 class Status(Enum):
@@ -39,6 +36,7 @@ class Power(Enum):
     OPTIMAL_VALUE = "optimal_value, optimal_bracket: J* at any weight, cheaply, so audits ask at every corner"
     ALL_VALUES = "all_values: the values of every policy, where there are finitely many"
     SURROGATE = "surrogate: a cheap backend that forecasts this one"
+    WITNESSES = "witnesses: upper bounds on J* with reasons that anyone can check in exact arithmetic"
     PAIRED_VALUES = "paired_values: what each evaluation unit gave, the same units for every policy"
 
 
@@ -66,6 +64,17 @@ class Solution:
             raise InputError(f"message must be text, got {self.message!r}")
 
 
+class Witness(NamedTuple):
+    """J*_w ≤ ``upper``, a float64 not below what the witness ``data`` proves of ``witnessed_problem()`` at w/Σw.
+
+    "decision": (V (S,), ρ) with V ≥ 0 and TV ≤ V + ρ in every state, so J* ≤ ⟨start, V⟩ + ρ/(1−γ). "linear": the row
+    multipliers (m,).
+    """
+
+    upper: float
+    data: tuple[Any, ...]
+
+
 class PolicyBackend(ABC):
     """A set of policies with d rewards and a regulariser, and a way to maximise J_w(π) = ⟨w, R(π)⟩ − f(π).
 
@@ -76,30 +85,9 @@ class PolicyBackend(ABC):
     ``class MyBackend(PolicyBackend, kind="my-package/my-backend")`` declares the word under which its problems are
     stored. Declare one and never change it: without it the class's import path is the word, and a class that moves
     makes every folder it wrote foreign. A subclass has a word of its own, being another problem.
-
-    What it declares of its objectives and ranges is ``declared``, which a constructor sets, or the same names as
-    attributes or properties of its own; ``Declarations`` says what each of them means.
     """
 
     kind: ClassVar[str]
-    declared: Declarations
-
-    if TYPE_CHECKING:  # The fields of Declarations, which a checker cannot read from there.
-
-        @property
-        def objectives(self) -> tuple[str, ...]: ...
-        @property
-        def reward_max(self) -> float: ...
-        @property
-        def regularizer_max(self) -> float | None: ...
-        @property
-        def evaluation_max(self) -> float | None: ...
-        @property
-        def normalizers(self) -> tuple[Normalizer, ...]: ...
-        @property
-        def has_reference(self) -> bool: ...
-        @property
-        def oracle_error(self) -> OracleError | None: ...
 
     def __init_subclass__(cls, *, kind: str | None = None, **others: Any) -> None:
         super().__init_subclass__(**others)
@@ -115,6 +103,22 @@ class PolicyBackend(ABC):
         """
         raise InputError(f"{cls.__name__} reads no files: build it in Python")
 
+    @property
+    @abstractmethod
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the d objectives, unique, in the order of the reward vector."""
+
+    @property
+    @abstractmethod
+    def reward_max(self) -> float:
+        """R_max > 0: every R(π) lies in [0, R_max]^d."""
+
+    @property
+    @abstractmethod
+    def regularizer_max(self) -> float | None:
+        """f_max: f(π) ≤ f_max for every policy ``optimize`` returns and for the optima, which are others where
+        ``optimize`` is approximate; 0 without a regulariser, None if unknown."""
+
     @abstractmethod
     def optimize(self, weights: Array) -> Solution:
         """A policy that maximises J_w, for one validated weight vector (d,). A stochastic backend draws its seed
@@ -123,6 +127,23 @@ class PolicyBackend(ABC):
     @abstractmethod
     def evaluate(self, policy: Any) -> Value:
         """R(π) and f(π)."""
+
+    @property
+    def oracle_error(self) -> OracleError | None:
+        """(ε₀, δ₀) with J_w(optimize(w)) ≥ (1−ε₀)J*_w − δ₀ at every w, or None, the default, where none is known."""
+        return None
+
+    @property
+    def evaluation_max(self) -> float | None:
+        """The length of an interval in which every reward of every *single* evaluation lies, > 0, or None, the default,
+        where none is known: R_max bounds R(π), an expectation, and one evaluation may be far above it. Confidence
+        intervals of values with standard errors are a bound (empirical Bernstein) with it, an approximation without."""
+        return None
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether some policy has f = 0; then J* ≥ 0 and F = min(f_max, R_max) in Theorem 1′."""
+        return self.regularizer_max == 0
 
     @property
     def powers(self) -> frozenset[Power]:
@@ -139,6 +160,18 @@ class PolicyBackend(ABC):
         1e-12·J*: an audit then judges by ``upper``, and says "exact" only where the two meet."""
         value = self.optimal_value(weights)
         return value, value
+
+    def witnessed_problem(self) -> Mapping[str, Any]:
+        """The problem as a proof states it (power WITNESSES), floats in lists: what ``witness`` is checked against.
+
+        ``type`` says how: "decision" (a bandit or an MDP) or "linear" (a linear program), with the fields that
+        ``tools/check_certificate.py`` reads; ``constants`` (d,), if given, are added to the rewards.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not declare {Power.WITNESSES}")
+
+    def witness(self, weights: Array) -> Witness:
+        """Why J*_w is not above a number, at one weight vector (d,) (power WITNESSES)."""
+        raise NotImplementedError(f"{type(self).__name__} does not declare {Power.WITNESSES}")
 
     def all_values(self) -> Sequence[Value]:
         """The values of every policy there is (power ALL_VALUES)."""
@@ -159,6 +192,11 @@ class PolicyBackend(ABC):
         them; none by default. Only asked for where PAIRED_VALUES is declared."""
         return {}
 
+    @property
+    def normalizers(self) -> tuple[Normalizer, ...]:
+        """How each objective's measurement became a reward; the identity unless the backend rescales."""
+        return (IDENTITY,) * len(self.objectives)
+
     def describe(self) -> Mapping[str, Any]:
         """What identifies this problem, as JSON-able data: parameters, and digests of large arrays. It is stored with
         a portfolio and decides whether a journal belongs to this problem, so two different problems must differ."""
@@ -176,10 +214,6 @@ class PolicyBackend(ABC):
     def load_policy(self, folder: Path) -> Any:
         """Read a policy that ``save_policy`` wrote."""
         return load_plain_data(folder)
-
-
-for _fact in fields(Declarations):
-    setattr(PolicyBackend, _fact.name, Fact(_fact))
 
 
 def seed_for(seed: int, weights: ArrayLike) -> int:
