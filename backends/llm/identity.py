@@ -11,11 +11,11 @@ import math
 import pickle
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePath
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,19 +26,34 @@ OWN_PACKAGES = ("backends", "palm_theory")
 DEPTH = 100
 """Values nested deeper than this are refused."""
 
+T = TypeVar("T")
+_WORDS: dict[Any, str] = {}
+"""Function or class → the word it is ``known_as``."""
+
 
 def identity(value: Any) -> Any:
     """JSON-able data that differs between values that may behave differently.
 
     Plain values stand for themselves, arrays and tensors for their bytes. A function is its import path, the content
-    of the file that defines it, its defaults and what it has enclosed; a lambda or an inner function its bytecode too.
-    Any other object is its class and its attributes, or how it is pickled where it has none. Files of this package,
-    the standard library and installed packages are told by name only; what a file imports is not looked into. An
-    object may say itself what it is, by a method ``identity()``.
+    of the file that defines it, its defaults and what its decorators enclose. Any other object is its class and its
+    attributes, or how it is pickled where it has none. Files of this package, the standard library and installed
+    packages are told by name only; what a file imports is not looked into. A function or class may declare another
+    word than its import path (``known_as``), and an object may say itself what it is, by a method ``identity()``.
 
-    Raises InputError on what has no such data: an open file, a lock, a generator.
+    Raises InputError on what has no such data: an open file, a lock, a generator, and a function that is not at the
+    top of a file: a lambda, an inner function, one typed at a prompt. Those cannot be sent to another process either.
     """
     return _Walk().identity(value, DEPTH)
+
+
+def known_as(word: str) -> Callable[[T], T]:
+    """A decorator: the function or class is known by ``word``, which stays where its file is moved or it is renamed."""
+
+    def declared(value: T) -> T:
+        _WORDS[value] = word
+        return value
+
+    return declared
 
 
 def folder_identity(folder: Path) -> str:
@@ -68,7 +83,7 @@ class _Walk:
         if depth == 0:
             raise InputError("is nested too deep")
         if id(value) in self._open:
-            # What holds itself, as a recursive inner function does: its content is told where it was entered.
+            # What holds itself: its content is told where it was entered.
             return {"circle": _path(type(value))}
         plain = value is None or isinstance(value, (bool, int, float, str))
         if not plain:
@@ -115,10 +130,10 @@ class _Walk:
 
     def _function(self, function: FunctionType, depth: int) -> dict[str, Any]:
         source = _source(function)
-        found: dict[str, Any] = {"function": _path(function), "source": source}
-        # Several inner functions may share a path, and what was typed at a prompt has no file.
+        # Several of them may share a path; and what was typed at a prompt has no file.
         if "<" in function.__qualname__ or source is None:
-            found["code"] = _code(function.__code__)
+            raise InputError(f"holds the function {_path(function)}, which is not at the top of a file; move it there")
+        found: dict[str, Any] = {"function": _path(function), "source": source}
         wrapped = getattr(function, "__wrapped__", None)
         enclosed = {"wrapped": wrapped} if wrapped is not None else {}
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -167,7 +182,7 @@ def _pickled(value: Any) -> str:
 
 
 def _path(value: Any) -> str:
-    return f"{getattr(value, '__module__', None)}.{value.__qualname__}"
+    return _WORDS.get(value) or f"{getattr(value, '__module__', None)}.{value.__qualname__}"
 
 
 def _source(value: Any) -> str | None:
@@ -188,18 +203,3 @@ def _source(value: Any) -> str | None:
 @lru_cache(maxsize=1)
 def _installed() -> tuple[Path, ...]:
     return tuple({Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")})
-
-
-def _code(code: CodeType) -> str:
-    constants = [_constant(constant) for constant in code.co_consts]
-    return sha256(repr((code.co_code, constants, code.co_names, code.co_varnames)).encode())
-
-
-def _constant(constant: Any) -> str:
-    if isinstance(constant, CodeType):
-        return _code(constant)
-    if isinstance(constant, (tuple, frozenset)):
-        parts = [_constant(part) for part in constant]
-        # A set's order changes from process to process.
-        return repr(parts if isinstance(constant, tuple) else sorted(parts))
-    return repr(constant)

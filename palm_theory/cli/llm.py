@@ -29,8 +29,8 @@ def build_llm(
         list[str] | None,
         typer.Option(
             "--reward",
-            help="Repeat: brevity, relevance, positivity, safety, readability, correctness; name=MODEL for a reward "
-            "model; module:function for your own. Default: the first three.",
+            help="Repeat: a built-in one's name (any other word lists them), name=MODEL for a reward model, "
+            "module:function for your own. Default: brevity, relevance, positivity.",
         ),
     ] = None,
     prompts: Annotated[Path | None, typer.Option(help="Training prompts, one a line or .jsonl.")] = None,

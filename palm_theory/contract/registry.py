@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,21 @@ def backend_class(name: str) -> type[PolicyBackend]:
 
 def load_entry(group: str, name: str, what: str) -> Any:
     """What the entry point ``name`` of ``group`` stands for. Raises InputError, naming it ``what``, on a broken one."""
+    entry = importlib.metadata.entry_points(group=group)[name]
     try:
-        return importlib.metadata.entry_points(group=group)[name].load()
+        return entry.load()
     except (ImportError, AttributeError) as error:
-        raise InputError(f"{what} cannot be imported ({error}); install its extra") from error
+        raise InputError(f"{what} cannot be imported ({error}); {_remedy(entry.module, error)}") from error
+
+
+def _remedy(module: str, error: ImportError | AttributeError) -> str:
+    package = module.partition(".")[0]
+    missing = error.name if isinstance(error, ImportError) else module
+    taken = sys.modules.get(package)
+    if taken is None or not (missing or "").startswith(package):
+        return "install its extra"
+    where = next(iter(getattr(taken, "__path__", ())), None) or getattr(taken, "__file__", None)
+    return f"Python takes {package!r} from {where}: where that hides what is installed, rename it or run elsewhere"
 
 
 def _choice() -> str:

@@ -167,9 +167,22 @@ def test_a_worker_process_gives_the_same_policy(make_backend, tmp_path: Path):
     assert there.value.same_numbers(here.value)
 
 
+class Held:
+    """A measure that another process cannot get."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def identity(self) -> str:
+        return "held"
+
+    def __call__(self, prompts, completions) -> list[float]:
+        return [0.5] * len(completions)
+
+
 def test_a_reward_that_cannot_be_sent_is_refused(make_backend):
-    with pytest.raises(InputError, match="define your reward at the top of a module"):
-        make_backend(rewards=[lambda p, c: [0.0] * len(c)], workers=ISOLATED).optimize(np.ones(1))
+    with pytest.raises(InputError, match=r"cannot be sent to a worker process .*lock"):
+        make_backend(rewards=[Held()], workers=ISOLATED).optimize(np.ones(1))
 
 
 def wait_for(path: Path, text: str, seconds: float = 60) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.llm.identity import folder_identity, identity
+from backends.llm.identity import folder_identity, identity, known_as
 from backends.llm.policies import Adapter
 from backends.llm.policies.store import policy_digest
 from backends.llm.rewards import Reward, resolve_reward, reward_parameters
 from backends.llm.settings import Chat
 from palm_theory.errors import ArtifactError, InputError
-from tests.helpers import ROOT
 
 
 def scaled(prompts: Sequence[str], completions: Sequence[str], k: float = 1.0) -> list[float]:
@@ -34,8 +30,17 @@ def holding(data: Any, prompts: Sequence[str], completions: Sequence[str]) -> li
     return [0.5] * len(completions)
 
 
-def made(k: float) -> Callable[..., list[float]]:
-    return lambda prompts, completions: scaled(prompts, completions, k)
+def times(k: float) -> Callable[..., Any]:
+    """A decorator with a setting."""
+
+    def decorate(measure: Callable[..., list[float]]) -> Callable[..., list[float]]:
+        @functools.wraps(measure)
+        def changed(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+            return [k * x for x in measure(prompts, completions)]
+
+        return changed
+
+    return decorate
 
 
 class Judge:
@@ -67,7 +72,7 @@ class Lexicon(dict[str, float]):
 
 KINDS: dict[str, Callable[[float], Any]] = {
     "partial": lambda k: functools.partial(scaled, k=k),
-    "closure": made,
+    "decorated": lambda k: times(k)(scaled),
     "instance": Judge,
     "bound method": lambda k: Judge(k).judge,
     "dataclass": Named,
@@ -87,38 +92,40 @@ def test_measures_with_other_settings_are_told_apart(kind: str):
 
 
 def test_what_holds_itself_is_told_by_the_rest():
-    def recursive(k: float) -> Callable[[int], float]:
-        def inner(n: int) -> float:
-            return k if n == 0 else inner(n - 1)
-
-        return inner
+    def recursive(k: float) -> Judge:
+        judge = Judge(k)
+        judge.loaded = [judge]
+        return judge
 
     assert identity(recursive(1.0)) == identity(recursive(1.0))
     assert identity(recursive(1.0)) != identity(recursive(2.0))
 
 
-def test_lambdas_on_one_line_are_told_apart():
-    first, second = (lambda p, c: [0.1] * len(c)), (lambda p, c: [0.9] * len(c))
-    assert identity(first) != identity(second)
+def test_a_function_that_is_not_at_the_top_of_a_file_is_refused():
+    """Its path does not tell it from others, and another process cannot import it."""
+
+    def inner(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        return [0.5] * len(completions)
+
+    typed: dict[str, Any] = {"__name__": "__console__"}
+    exec("def mine(prompts, completions): return [0.5] * len(completions)", typed)
+    for measure, path in (
+        (lambda p, c: [0.1] * len(c), r"test_identity\..*<lambda>"),
+        (inner, r"test_identity\..*inner"),
+        (functools.partial(holding, inner), "inner"),
+        (typed["mine"], "__console__.mine"),
+    ):
+        with pytest.raises(InputError, match=rf"'r' holds the function .*{path}, which is not at the top of a file"):
+            Reward("r", measure)
 
 
-def test_the_identity_is_the_same_in_another_process():
-    """A set in the code, as in ``x in {"a", "b"}``, is in another order wherever strings hash otherwise."""
-    script = (
-        "import json; from backends.llm.identity import identity; "
-        "print(json.dumps(identity(lambda p, c: [x in {'a', 'bc', 'def', 'g'} for x in c])))"
-    )
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2", "3")
-    }
-    assert len(said) == 1
+def test_a_declared_word_stands_for_the_path():
+    @known_as("where.it.was.Judge")
+    class Moved(Judge):
+        pass
+
+    assert identity(Moved(1.0))["class"] == "where.it.was.Judge"
+    assert identity(Judge(1.0))["class"].endswith("test_identity.Judge")
 
 
 def test_tensors_are_told_apart_by_their_content():

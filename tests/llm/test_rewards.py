@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import pickle
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from backends.llm import Completion, Prompt, Reward, arithmetic_prompts
 from backends.llm.model.loading import package_file
-from backends.llm.rewards import built_in_rewards, resolve_reward, resolve_rewards, reward_parameters, score
+from backends.llm.rewards import built_in, resolve_reward, resolve_rewards, reward_parameters, score
 from backends.llm.rewards.relevance import PACKAGE
 from backends.llm.rewards.reward_model import _reward_model
 from palm_theory.contract.normalizer import Normalizer
@@ -71,16 +74,30 @@ def test_generated_arithmetic_is_solved_by_its_own_answers():
         arithmetic_prompts(1, task="no such task")
 
 
+@dataclass(frozen=True)
+class Gives:
+    """A measure that returns what it was given."""
+
+    measured: tuple[Any, ...]
+
+    def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[Any]:
+        return list(self.measured)
+
+
+def raises(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+    return [1 / 0]
+
+
 @pytest.mark.parametrize(
     ("measure", "message"),
     [
-        (lambda p, c: [math.nan] * len(c), "gave nan"),
-        (lambda p, c: [math.inf] * len(c), "gave inf"),
-        (lambda p, c: [0.5], "returned 1 values for 2 completions"),
-        (lambda p, c: [0.5, 1.5], r"gave 1.5 .*must lie in \[0, 1.0\]; prompt: 'ask'; completion: 'second'"),
-        (lambda p, c: [-0.1, 0.5], "completion: 'first'"),
-        (lambda p, c: [0.5, None], "reward 'mine'"),
-        (lambda p, c: 1 / 0, "raised ZeroDivisionError"),
+        (Gives((math.nan, math.nan)), "gave nan"),
+        (Gives((math.inf, math.inf)), "gave inf"),
+        (Gives((0.5,)), "returned 1 values for 2 completions"),
+        (Gives((0.5, 1.5)), r"gave 1.5 .*must lie in \[0, 1.0\]; prompt: 'ask'; completion: 'second'"),
+        (Gives((-0.1, 0.5)), "completion: 'first'"),
+        (Gives((0.5, None)), "reward 'mine'"),
+        (raises, "raised ZeroDivisionError"),
     ],
 )
 def test_a_wrong_reward_stops_with_its_name_and_the_text(measure, message: str):
@@ -90,13 +107,13 @@ def test_a_wrong_reward_stops_with_its_name_and_the_text(measure, message: str):
 
 
 def test_normalisers_map_measurements_and_are_described():
-    reward = Reward("stars", lambda p, c: [1.0, 5.0], Normalizer(0.25, -0.25))
+    reward = Reward("stars", Gives((1.0, 5.0)), Normalizer(0.25, -0.25))
     assert score(reward, ["p"] * 2, ["a", "b"], 1.0).tolist() == [0, 1]
     assert reward_parameters(reward)["normalizer"] == {"scale": 0.25, "offset": -0.25}
 
 
 def test_names_are_resolved_or_refused():
-    assert set(built_in_rewards()) >= {"brevity", "relevance", "positivity", "safety", "readability", "correctness"}
+    assert set(built_in(LIMIT)) >= {"brevity", "relevance", "positivity", "safety", "readability", "correctness"}
     assert resolve_reward("math:hypot", LIMIT).name == "hypot"
     assert resolve_reward("judge=some/model", LIMIT).name == "judge"
     with pytest.raises(InputError, match="unknown reward 'kindness'; the built-in ones are brevity"):
@@ -114,7 +131,7 @@ def test_prompts_completions_and_built_in_rewards_pickle():
     again = pickle.loads(pickle.dumps([completion, prompt]))
     assert again == [completion, prompt]
     assert (again[0].tokens, again[0].finished, again[1].answer) == (3, False, "7")
-    rewards = resolve_rewards(list(built_in_rewards()), LIMIT)
+    rewards = resolve_rewards(list(built_in(LIMIT)), LIMIT)
     assert pickle.loads(pickle.dumps(rewards)) == rewards
 
 

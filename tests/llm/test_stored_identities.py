@@ -1,8 +1,7 @@
 """What stored runs of language models know their parts by, as it was when the first of them were written.
 
 A value here changes only together with every adapter, evaluation and sample that people have, so never because code
-moves. No model is loaded: a folder is known by its files, whatever they hold. Lambdas and inner functions are left
-out: they are known by their bytecode, which belongs to one version of Python.
+moves. No model is loaded: a folder is known by its files, whatever they hold.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from backends.llm import (
     bundled_prompts,
 )
 from backends.llm.policies import load_policy, policy_digest, save_policy
-from backends.llm.rewards import built_in_rewards, resolve_reward, reward_parameters
+from backends.llm.rewards import built_in, resolve_reward, reward_parameters
 from backends.llm.rewards.reward_model import RewardModel
 from backends.llm.settings import to_plain
 from palm_theory.contract.problem import problem_description, problem_fingerprint
@@ -173,7 +172,7 @@ def test_a_reward_by_name_is_known_the_same(
 
 
 def test_every_built_in_reward_is_pinned() -> None:
-    assert set(built_in_rewards()) == {word for word, *_ in NAMED_REWARDS if "=" not in word}
+    assert set(built_in(8)) == {word for word, *_ in NAMED_REWARDS if "=" not in word}
 
 
 def test_a_reward_model_is_known_by_its_settings_and_files(here: Path) -> None:

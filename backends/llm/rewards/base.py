@@ -45,8 +45,9 @@ class Reward:
             measured = identity(self.measure)
         except InputError as error:
             raise InputError(
-                f"the reward {self.name!r} {error}; results are kept by what was measured, so give the object a method "
-                "identity() that returns plain data saying what it is, or make it a frozen dataclass of plain values"
+                f"the reward {self.name!r} {error}; results are kept by what was measured: a function at the top of a "
+                "module, a frozen dataclass of plain values, or an object with a method identity() that returns plain "
+                "data saying what it is"
             ) from error
         object.__setattr__(self, "measured", measured)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backends.llm.identity import known_as
 from backends.llm.rewards.base import Reward
 from backends.llm.texts import as_completion
 from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import InputError
 
 
+@known_as("backends.llm.rewards.brevity.TokenCount")
 @dataclass(frozen=True)
 class TokenCount:
     """Tokens of a reply, at most ``limit``; an empty or cut-off reply counts as ``limit``, so saying nothing and

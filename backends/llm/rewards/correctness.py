@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backends.llm.identity import known_as
 from backends.llm.rewards.base import Reward
 from palm_theory.errors import InputError
 
 
+@known_as("backends.llm.rewards.correctness.is_correct")
 def is_correct(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
     """1 where math-verify finds the reply's answer equal to ``prompt.answer``, else 0.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from backends.llm.identity import known_as
 from backends.llm.rewards.base import Reward
 from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import InputError
@@ -20,6 +21,7 @@ def _analyzer() -> Any:
     return SentimentIntensityAnalyzer()
 
 
+@known_as("backends.llm.rewards.positivity.compound_sentiment")
 def compound_sentiment(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
     """VADER's compound score of each reply, in [−1, 1]."""
     analyzer = _analyzer()

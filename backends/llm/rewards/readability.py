@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backends.llm.identity import known_as
 from backends.llm.rewards.base import Reward
 from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import InputError
@@ -11,6 +12,7 @@ from palm_theory.errors import InputError
 HARDEST = 18.0
 
 
+@known_as("backends.llm.rewards.readability.grade_level")
 def grade_level(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
     """The automated readability index of each reply, cut to [0, 18]; an empty reply counts as 18.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from backends.llm.rewards.base import Measure, Reward
@@ -16,19 +18,11 @@ from backends.llm.rewards.reward_model import helpfulness
 from backends.llm.rewards.safety import safety
 from palm_theory.errors import InputError
 
-_BUILT_IN: dict[str, Callable[[int], Reward]] = {
-    "brevity": brevity,
-    "relevance": lambda limit: relevance(),
-    "positivity": lambda limit: positivity(),
-    "safety": lambda limit: safety(),
-    "readability": lambda limit: readability(),
-    "correctness": lambda limit: correctness(),
-}
 
-
-def built_in_rewards() -> tuple[str, ...]:
-    """Names that ``resolve_reward`` knows by themselves."""
-    return tuple(_BUILT_IN)
+def built_in(token_limit: int) -> dict[str, Reward]:
+    """The built-in rewards of replies of at most ``token_limit`` tokens, by name."""
+    rewards = (brevity(token_limit), relevance(), positivity(), safety(), readability(), correctness())
+    return {reward.name: reward for reward in rewards}
 
 
 def resolve_reward(reward: Reward | Measure | str, token_limit: int) -> Reward:
@@ -43,21 +37,29 @@ def resolve_reward(reward: Reward | Measure | str, token_limit: int) -> Reward:
         return Reward(getattr(reward, "__name__", type(reward).__name__), reward)
     if not isinstance(reward, str):
         raise InputError(f"a reward must be a Reward, a callable or a name, got {type(reward).__name__}")
-    if reward in _BUILT_IN:
-        return _BUILT_IN[reward](token_limit)
+    known = built_in(token_limit)
+    if reward in known:
+        return known[reward]
     name, equals, model = reward.partition("=")
     if equals and name and model:
         return helpfulness(model, name=name)
-    module, colon, function = reward.partition(":")
-    if colon:
-        try:
-            return resolve_reward(getattr(importlib.import_module(module), function), token_limit)
-        except (ImportError, AttributeError) as error:
-            raise InputError(f"the reward {reward!r} cannot be imported: {error}") from None
+    if ":" in reward:
+        return resolve_reward(_imported(reward), token_limit)
     raise InputError(
-        f"unknown reward {reward!r}; the built-in ones are {', '.join(_BUILT_IN)}; or name=MODEL for a reward model, "
+        f"unknown reward {reward!r}; the built-in ones are {', '.join(known)}; or name=MODEL for a reward model, "
         "module:function for your own"
     )
+
+
+def _imported(reward: str) -> Any:
+    module, _, function = reward.partition(":")
+    # The palm command does not look for modules in the current folder by itself, as python -m does. Last, so that
+    # nothing is hidden.
+    sys.path.extend({os.getcwd()}.difference(sys.path))
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"the reward {reward!r} cannot be imported: {error}") from None
 
 
 def resolve_rewards(rewards: Sequence[Any], token_limit: int) -> tuple[Reward, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from backends.llm.identity import known_as
 from backends.llm.model.loading import device, package_file
 from backends.llm.rewards.base import Reward
 from palm_theory.errors import InputError
@@ -66,6 +67,7 @@ def _embed_once(texts: Sequence[str]) -> Any:
     return torch.stack([_cache[text] for text in texts])
 
 
+@known_as("backends.llm.rewards.relevance.cosine_similarity")
 def cosine_similarity(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
     """max(0, cos) of the MiniLM embeddings of prompt and reply, in [0, 1]; 0 for an empty reply."""
     first = _embed_once([str(text) for text in prompts])

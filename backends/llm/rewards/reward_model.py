@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+from backends.llm.identity import known_as
 from backends.llm.model.loading import device, model_identity
 from backends.llm.rewards.base import Reward
 from palm_theory.errors import InputError
@@ -32,6 +33,7 @@ def _reward_model(model: str) -> tuple[Any, Any]:
     return tokenizer, classifier.to(device()).eval()
 
 
+@known_as("backends.llm.rewards.reward_model.RewardModel")
 @dataclass(frozen=True)
 class RewardModel:
     """σ((logit − center)/spread) of a reward model's single output on the conversation (prompt, reply), in (0, 1).

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backends.llm.identity import known_as
 from backends.llm.rewards.base import Reward
 from palm_theory.contract.normalizer import Normalizer
 from palm_theory.errors import InputError
 
 
+@known_as("backends.llm.rewards.safety.profanity_probability")
 def profanity_probability(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
     """Probability that each reply is profane, in [0, 1]. Raises InputError without alt-profanity-check."""
     try:

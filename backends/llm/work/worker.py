@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Protocol
 
 from filelock import FileLock, Timeout
 
+import backends
 from backends.llm.work.jobs import Job
 from palm_theory.errors import ArtifactError, BackendError, InputError, PalmError
 from palm_theory.executors.claim import claim
@@ -180,9 +182,20 @@ def worker_environment(threads: int) -> dict[str, str]:
     environment = {**os.environ, **WORKER_ENVIRONMENT}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment[name] = str(threads)
-    paths = [path for path in sys.path if path] + [os.getcwd()]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    environment["PYTHONPATH"] = os.pathsep.join(import_path())
     return environment
+
+
+def import_path() -> list[str]:
+    """``sys.path`` of a worker process: this process's own, so that a user's modules are found alike, and the current
+    folder. Where another ``backends`` comes first on it (a folder of that name made, or entered, since ours was
+    imported), ours is put before all."""
+    here = os.getcwd()
+    paths = list(dict.fromkeys([*(path or here for path in sys.path), here]))
+    found = PathFinder.find_spec(backends.__name__, paths)
+    if found is None or list(found.submodule_search_locations or ()) != list(backends.__path__):
+        paths.insert(0, str(Path(backends.__path__[0]).parent))
+    return paths
 
 
 @contextlib.contextmanager
@@ -220,8 +233,8 @@ def _pickled(job: Job) -> bytes:
         data = pickle.dumps(job)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise InputError(
-            f"this problem cannot be sent to a worker process ({error}); define your reward at the top of a module "
-            "that can be imported"
+            f"this problem cannot be sent to a worker process ({error}); let its rewards be functions at the top of a "
+            "module, or objects of plain values"
         ) from None
     for reward in job.problem.rewards:
         if getattr(reward.measure, "__module__", None) == "__main__":
@@ -235,7 +248,8 @@ def _pickled(job: Job) -> bytes:
 def _run_child(payload: bytes, environment: dict[str, str], log: Path, cwd: Path | None, child: Child) -> int:
     with explained_disk_errors(log), log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "backends.llm.work.child"],
+            # -P: the current folder is no place to look in before all others.
+            [sys.executable, "-P", "-m", "backends.llm.work.child"],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
