@@ -13,8 +13,8 @@ from scipy.special import xlogy
 
 from backends.arrays import from_arrays
 from palm_theory.bounds import EXACT, non_negative
-from palm_theory.contract.backend import Power, Solution
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.value import Value, frozen_array
 from palm_theory.errors import InputError
 from palm_theory.files import array_digest
@@ -95,7 +95,7 @@ def kl_divergence(policy: Array, log_reference: Array) -> Array:
     return xlogy(policy, policy).sum(axis=-1) - cross.sum(axis=-1)
 
 
-class BanditBackend(DeclaredBackend, kind="backends.bandit.BanditBackend"):
+class BanditBackend(PolicyBackend, kind="backends.bandit.BanditBackend"):
     """maximise E_x[Σ_a π(a|x)⟨w, r(x,a)⟩] − β·E_x KL(π(·|x)‖π_ref(·|x)) over all π.
 
     For β > 0, π*_w(a|x) ∝ π_ref(a|x)·exp(⟨w, r(x,a)⟩/β) and J*_w = β·E_x log E_{a∼π_ref} exp(⟨w, r⟩/β) (Theorem 2,

@@ -14,8 +14,8 @@ from backends.bandit import default_objectives
 from backends.programs.conic_bound import dual_lower_bound
 from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
 from palm_theory.bounds import OracleError, positive
-from palm_theory.contract.backend import Solution, Status
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.backend import PolicyBackend, Solution, Status
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
@@ -49,7 +49,7 @@ EXPLANATIONS = {
 }
 
 
-class ConvexBackend(DeclaredBackend, kind="backends.convex.ConvexBackend"):
+class ConvexBackend(PolicyBackend, kind="backends.convex.ConvexBackend"):
     """maximise ⟨w, R(x)⟩ − f(x) over the points x that satisfy ``constraints``.
 
     Parameters

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 
 from backends.bandit import default_objectives
 from palm_theory.bounds import EXACT
-from palm_theory.contract.backend import Power, Solution
+from palm_theory.contract.backend import PolicyBackend, Power, Solution
 from palm_theory.contract.calls import RANGE_TOLERANCE
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value, frozen_array
 from palm_theory.errors import InputError
@@ -31,7 +31,7 @@ MATCHING_BITS = 40
 """Edge scores are rounded to this many bits of the largest for matchings: on integers networkx proves its optimum."""
 
 
-class GraphBackend(DeclaredBackend, kind="backends.graph.GraphBackend"):
+class GraphBackend(PolicyBackend, kind="backends.graph.GraphBackend"):
     """maximise Σ_{e∈S} ⟨w, r(e)⟩ over the sets S of edges that a task allows.
 
     Parameters
@@ -199,6 +199,7 @@ class GraphBackend(DeclaredBackend, kind="backends.graph.GraphBackend"):
         return Declarations(
             objectives=objectives,
             reward_max=max(tops) if max(tops) > 0 else 1.0,
+            regularizer_max=0.0,
             oracle_error=EXACT,
             normalizers=normalizers,
         )

@@ -15,8 +15,8 @@ from backends.bandit import default_objectives
 from backends.programs.program import LinearProgram
 from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_sides
 from palm_theory.bounds import EXACT
-from palm_theory.contract.backend import Solution, Status
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.backend import PolicyBackend, Solution, Status
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value, frozen_array
 from palm_theory.errors import BackendError, InputError
@@ -39,7 +39,7 @@ STOPPED = (
 )
 
 
-class IntegerBackend(DeclaredBackend, kind="backends.integer.IntegerBackend"):
+class IntegerBackend(PolicyBackend, kind="backends.integer.IntegerBackend"):
     """maximise ⟨w, C·x⟩ over integer vectors x with A·x ≤ b, E·x = e, lower ≤ x ≤ upper.
 
     Parameters
@@ -116,6 +116,7 @@ class IntegerBackend(DeclaredBackend, kind="backends.integer.IntegerBackend"):
         self.declared = Declarations(
             objectives=names,
             reward_max=float(max(tops)) if max(tops) > 0 else 1.0,
+            regularizer_max=0.0,
             # Without limits every solve ends with an optimum, to rounding; with them nothing is known in advance.
             oracle_error=EXACT if max_nodes is None and time_limit is None else None,
             normalizers=normalizers,

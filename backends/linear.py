@@ -17,8 +17,8 @@ from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, s
 from backends.programs.vertex import refined_vertex
 from backends.programs.weak_duality import weak_duality
 from palm_theory.bounds import OracleError
-from palm_theory.contract.backend import Power, Solution, Witness
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.backend import PolicyBackend, Power, Solution, Witness
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
@@ -57,7 +57,7 @@ class _Unbounded(Exception):
     """The program has no finite optimum, or none at all."""
 
 
-class LinearBackend(DeclaredBackend, kind="backends.linear.LinearBackend"):
+class LinearBackend(PolicyBackend, kind="backends.linear.LinearBackend"):
     """Optimise d linear objectives, each maximised or minimised, over row_lower ≤ A·x ≤ row_upper, lower ≤ x ≤ upper.
 
     Parameters
@@ -104,6 +104,7 @@ class LinearBackend(DeclaredBackend, kind="backends.linear.LinearBackend"):
         self.declared = Declarations(
             objectives=program.objectives,
             reward_max=reward_max,
+            regularizer_max=0.0,
             oracle_error=OracleError(0.0, TOLERANCE * reward_max),
             normalizers=normalizers,
         )

@@ -21,8 +21,8 @@ from backends.bandit import (
     tilt,
 )
 from palm_theory.bounds import EXACT, OracleError, non_negative
-from palm_theory.contract.backend import Power, Solution, Status
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
 from palm_theory.files import array_digest
@@ -40,7 +40,7 @@ PLAIN_GAIN, SOFT_GAIN = 1e-13, 1e-9
 """Gains of one step, relative to R_max, at which policy iteration may stop: its loss is at most Σγ^t times that."""
 
 
-class MDPBackend(DeclaredBackend, kind="backends.mdp.MDPBackend"):
+class MDPBackend(PolicyBackend, kind="backends.mdp.MDPBackend"):
     """maximise E_π[Σ_t γ^t (⟨w, r(s_t,a_t)⟩ − β·KL(π(·|s_t)‖π_ref(·|s_t)))], t from 0, s_0 ∼ initial, over all π.
 
     Either discounted (γ < 1, no horizon; stationary policies) or finite horizon (t = 0..T−1, γ ≤ 1; one decision rule

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from palm_theory.bounds import EXACT
-from palm_theory.contract.backend import Power, Solution
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value, frozen_array
 from palm_theory.errors import InputError
@@ -28,7 +28,7 @@ Normalization = Literal["shift", "minmax", "none"]
 NORMALIZATIONS: tuple[Normalization, ...] = ("shift", "minmax", "none")
 
 
-class TableBackend(DeclaredBackend, kind="backends.table.TableBackend"):
+class TableBackend(PolicyBackend, kind="backends.table.TableBackend"):
     """maximise ⟨w, R_k⟩ − f_k over the N rows of a table.
 
     Parameters

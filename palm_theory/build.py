@@ -16,6 +16,7 @@ from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate
 from palm_theory.certify.paired import certify_paired
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
 from palm_theory.contract.calls import all_values, solve, surrogate
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.problem import problem_fingerprint
 from palm_theory.contract.registry import resolve_backend
 from palm_theory.errors import BackendError, InputError, OtherProblemError, PalmError
@@ -27,7 +28,7 @@ from palm_theory.progress import BuildProgress
 from palm_theory.store.artifact import PORTFOLIO_FILE, read_artifact, refuse_foreign_folder
 from palm_theory.store.journal import JOURNAL_FILE, LOCK_FILE, SOLVES_FOLDER, Journal, StoredPolicy
 from palm_theory.strategies.adaptive import Adaptive
-from palm_theory.strategies.base import Plan, Problem, Request, Strategy
+from palm_theory.strategies.base import Chosen, Given, Request, Strategy
 from palm_theory.strategies.planned import Planned
 
 
@@ -83,12 +84,12 @@ def build_portfolio(
     try:
         with BuildProgress(progress, type(strategy).__name__) as bar:
             solver = _Solver(backend, journal, executor, bar, known)
-            plan = _run(strategy, _facts(backend, int(seed)), solver)
-            certificate = _certify(backend, plan, solver.solutions)
-            members = [solver.solutions[k] for k in plan.members]
+            chosen = _run(strategy, _given(backend, int(seed)), solver)
+            certificate = _certify(backend, chosen, solver.solutions)
+            members = [solver.solutions[k] for k in chosen.members]
             policies = [
                 (_loaded(solution), solution.value, solver.weights[k])
-                for k, solution in zip(plan.members, members, strict=True)
+                for k, solution in zip(chosen.members, members, strict=True)
             ]
             portfolio = Portfolio.of(
                 backend,
@@ -125,16 +126,9 @@ def _open_journal(folder: Path, backend: PolicyBackend, fingerprint: str) -> Jou
     return Journal(folder, backend)
 
 
-def _facts(backend: PolicyBackend, seed: int) -> Problem:
-    return Problem(
-        objectives=len(backend.objectives),
-        reward_max=backend.reward_max,
-        regularizer_max=backend.regularizer_max,
-        has_reference=backend.has_reference,
-        oracle_error=backend.oracle_error,
-        seed=seed,
-        surrogate=partial(surrogate, backend) if Power.SURROGATE in backend.powers else None,
-    )
+def _given(backend: PolicyBackend, seed: int) -> Given:
+    forecasts = Power.SURROGATE in backend.powers
+    return Given(Declarations.of(backend), seed, partial(surrogate, backend) if forecasts else None)
 
 
 class _Solver:
@@ -233,8 +227,8 @@ def _cancel(futures: Iterable[Future[Solution]]) -> None:
         future.cancel()
 
 
-def _run(strategy: Strategy, problem: Problem, solver: _Solver) -> Plan:
-    construction = strategy.construct(problem)
+def _run(strategy: Strategy, given: Given, solver: _Solver) -> Chosen:
+    construction = strategy.construct(given)
     try:
         request = next(construction)
         while True:
@@ -247,21 +241,21 @@ def _loaded(solution: Solution) -> object:
     return solution.policy.load() if isinstance(solution.policy, StoredPolicy) else solution.policy
 
 
-def _certify(backend: PolicyBackend, plan: Plan, solutions: list[Solution]) -> Certificate:
+def _certify(backend: PolicyBackend, chosen: Chosen, solutions: list[Solution]) -> Certificate:
     if Power.PAIRED_VALUES in backend.powers:
         policies = [_loaded(solution) for solution in solutions]
-        certificate = certify_paired(backend, [policies[k] for k in plan.members], policies)
+        certificate = certify_paired(backend, [policies[k] for k in chosen.members], policies)
         return replace(certificate, oracle_calls=len(solutions))
     values = [solution.value for solution in solutions]
-    members = [values[k] for k in plan.members]
-    size_bound = None if plan.promise is None else plan.promise.size_bound
+    members = [values[k] for k in chosen.members]
+    size_bound = None if chosen.promise is None else chosen.promise.size_bound
     oracle = OptimalValueOracle(backend) if Power.OPTIMAL_VALUE in backend.powers else None
-    bounded = oracle is not None or len(plan.solved.unbounded_vertices()) == 0
+    bounded = oracle is not None or len(chosen.solved.unbounded_vertices()) == 0
     if bounded and not any(value.is_estimate for value in values):
         stacked = np.stack([value.vertex_values for value in values_of(members)])
         return certify(
             stacked,
-            plan.solved,
+            chosen.solved,
             oracle,
             MultiplicativeGap(),
             size_bound=size_bound,

@@ -19,6 +19,7 @@ from palm_theory.certify.pruning import judged
 from palm_theory.certify.selection import Method, Selection, requirement, smallest_subset
 from palm_theory.contract.backend import PolicyBackend, Power
 from palm_theory.contract.calls import label, read_policy, solve, write_policy
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import Normalizer
 from palm_theory.contract.problem import check_same_problem, problem_description, problem_fingerprint
 from palm_theory.contract.value import Value
@@ -32,7 +33,6 @@ from palm_theory.store.artifact import (
     POLICIES_FOLDER,
     PORTFOLIO_FILE,
     SCHEMA_VERSION,
-    NormalizerRecord,
     PolicyRecord,
     PortfolioRecord,
     ValueRecord,
@@ -80,27 +80,22 @@ class Portfolio:
 
     Attributes
     ----------
-    objectives : names of the d objectives.
+    declarations : what the backend they came from declares, as far as the artifact keeps it.
     members : the K policies, in order.
     certificate : what is proven about them.
-    reward_max, regularizer_max, normalizers, evaluation_max : as declared by the backend they came from.
     problem, fingerprint : that backend's description and its digest.
     strategy, seed : how the policies were chosen.
     solves : how many weights were solved to find them.
     """
 
-    objectives: tuple[str, ...]
+    declarations: Declarations
     members: tuple[Member, ...]
     certificate: Certificate
-    reward_max: float
-    regularizer_max: float | None
-    normalizers: tuple[Normalizer, ...]
     problem: dict[str, Any] = field(repr=False)
     fingerprint: str = field(repr=False)
     strategy: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     solves: int = 0
-    evaluation_max: float | None = None
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -125,19 +120,41 @@ class Portfolio:
             for k, (policy, value, weights) in enumerate(policies)
         )
         return cls(
-            objectives=tuple(backend.objectives),
+            # Whether just built or read from disk, a portfolio knows the same.
+            declarations=Declarations.of(backend).kept(),
             members=members,
             certificate=certificate,
-            reward_max=backend.reward_max,
-            regularizer_max=backend.regularizer_max,
-            normalizers=tuple(backend.normalizers),
             problem=problem_description(backend),
             fingerprint=problem_fingerprint(backend),
             strategy=strategy or {},
             seed=seed,
             solves=solves,
-            evaluation_max=backend.evaluation_max,
         )
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the d objectives."""
+        return self.declarations.objectives
+
+    @property
+    def reward_max(self) -> float:
+        """R_max."""
+        return self.declarations.reward_max
+
+    @property
+    def regularizer_max(self) -> float | None:
+        """f_max, None if unknown."""
+        return self.declarations.regularizer_max
+
+    @property
+    def evaluation_max(self) -> float | None:
+        """The range of a single evaluation, None if unknown."""
+        return self.declarations.evaluation_max
+
+    @property
+    def normalizers(self) -> tuple[Normalizer, ...]:
+        """How each objective's measurement became a reward."""
+        return self.declarations.normalizers
 
     def __len__(self) -> int:
         return len(self.members)
@@ -386,21 +403,19 @@ class Portfolio:
         return folder
 
     def _record(self, policies: list[PolicyRecord]) -> PortfolioRecord:
-        return PortfolioRecord(
-            schema_version=SCHEMA_VERSION,
-            created_by=f"palm-theory {__version__}",
-            objectives=list(self.objectives),
-            reward_max=self.reward_max,
-            regularizer_max=self.regularizer_max,
-            evaluation_max=self.evaluation_max,
-            normalizers=[NormalizerRecord(**normalizer.to_dict()) for normalizer in self.normalizers],
-            problem=self.problem,
-            fingerprint=self.fingerprint,
-            strategy=self.strategy,
-            seed=self.seed,
-            solves=self.solves,
-            certificate=self.certificate.to_dict(),
-            policies=policies,
+        return PortfolioRecord.model_validate(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "created_by": f"palm-theory {__version__}",
+                **self.declarations.to_dict(),
+                "problem": self.problem,
+                "fingerprint": self.fingerprint,
+                "strategy": self.strategy,
+                "seed": self.seed,
+                "solves": self.solves,
+                "certificate": self.certificate.to_dict(),
+                "policies": policies,
+            }
         )
 
     @classmethod
@@ -429,18 +444,14 @@ class Portfolio:
             value = Value.from_dict(entry.value.model_dump(exclude_none=True))
             members.append(Member(k, entry.label, policy, value, weights))
         return cls(
-            objectives=tuple(record.objectives),
+            declarations=record.declarations.validated(),
             members=tuple(members),
             certificate=Certificate.from_dict(record.certificate),
-            reward_max=record.reward_max,
-            regularizer_max=record.regularizer_max,
-            normalizers=tuple(Normalizer(n.scale, n.offset) for n in record.normalizers),
             problem=record.problem,
             fingerprint=record.fingerprint,
             strategy=record.strategy,
             seed=record.seed,
             solves=record.solves,
-            evaluation_max=record.evaluation_max,
         )
 
     def _table(self) -> tuple[list[str], list[list[str]]]:

@@ -12,9 +12,7 @@ from backends.gym.chance import EnumerationError
 from backends.gym.enumeration import TabularModel, enumerate_environment
 from backends.gym.exact import ExactGymBackend
 from backends.gym.training import TrainedGymBackend, Training
-from palm_theory.bounds import OracleError
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
-from palm_theory.contract.normalizer import Normalizer
 from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
 from palm_theory.geometry.simplex import Array
@@ -90,6 +88,7 @@ class GymBackend(PolicyBackend, kind="backends.gym.GymBackend"):
                 training=training or Training(),
                 seed=seed,
             )
+        self.declared = self._inner.declared
 
     @property
     def is_exact(self) -> bool:
@@ -109,32 +108,8 @@ class GymBackend(PolicyBackend, kind="backends.gym.GymBackend"):
         return self._inner.model
 
     @property
-    def objectives(self) -> tuple[str, ...]:
-        return self._inner.objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self._inner.reward_max
-
-    @property
-    def regularizer_max(self) -> float:
-        return 0.0
-
-    @property
-    def evaluation_max(self) -> float | None:
-        return self._inner.evaluation_max
-
-    @property
-    def oracle_error(self) -> OracleError | None:
-        return self._inner.oracle_error
-
-    @property
     def powers(self) -> frozenset[Power]:
         return self._inner.powers
-
-    @property
-    def normalizers(self) -> tuple[Normalizer, ...]:
-        return self._inner.normalizers
 
     def describe(self) -> Mapping[str, Any]:
         return {"environment": self._name, "exact": self.is_exact, **self._inner.describe()}

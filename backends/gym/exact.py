@@ -9,15 +9,15 @@ import numpy as np
 
 from backends.gym.enumeration import TabularModel
 from backends.mdp import MDPBackend
-from palm_theory.contract.backend import Power, Solution
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
 from palm_theory.geometry.simplex import Array
 
 
-class ExactGymBackend(DeclaredBackend, kind="backends.gym_exact.ExactGymBackend"):
+class ExactGymBackend(PolicyBackend, kind="backends.gym_exact.ExactGymBackend"):
     """maximise E_π[Σ_t γ^t ⟨w, r(s_t,a_t)⟩] on a tabular model; policies and discounting as for ``MDPBackend``.
 
     ``MDPBackend`` needs rewards ≥ 0. Every step's reward, the absorbing state's too, is raised by c_i = −min r_i, which
@@ -63,6 +63,7 @@ class ExactGymBackend(DeclaredBackend, kind="backends.gym_exact.ExactGymBackend"
         self.declared = Declarations(
             objectives=self._inner.objectives,
             reward_max=reward_max,
+            regularizer_max=0.0,
             oracle_error=self._inner.oracle_error,
             normalizers=normalizers,
         )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from backends.bandit import default_objectives
-from palm_theory.contract.backend import Solution, Status, seed_for
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.backend import PolicyBackend, Solution, Status, seed_for
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
@@ -51,7 +51,7 @@ class Training:
             raise InputError("training needs total_steps >= 1 and episodes >= 2")
 
 
-class TrainedGymBackend(DeclaredBackend, kind="backends.gym_training.TrainedGymBackend"):
+class TrainedGymBackend(PolicyBackend, kind="backends.gym_training.TrainedGymBackend"):
     """approximately maximise E_π[Σ_t γ^t ⟨w, r_t⟩], t = 0..T−1, by reinforcement learning; R is a mean of episodes.
 
     Parameters
@@ -106,6 +106,7 @@ class TrainedGymBackend(DeclaredBackend, kind="backends.gym_training.TrainedGymB
         self.declared = Declarations(
             objectives=names,
             reward_max=float((high + self._offsets).max()),
+            regularizer_max=0.0,
             normalizers=normalizers,
             evaluation_max=float((high - low).max()),
         )

@@ -21,7 +21,7 @@ from backends.llm.runs import Runs
 from backends.llm.settings import DEFAULT_MODEL, Chat, Evaluation, Planning, Training, preset
 from backends.llm.work.worker import Runner, Workers
 from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status
-from palm_theory.contract.normalizer import Normalizer
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.value import Value
 from palm_theory.geometry.simplex import Array, simplex_lattice
 
@@ -91,6 +91,14 @@ class LLMBackend(PolicyBackend, kind="backends.llm.backend.LLMBackend"):
         )
         self.runs = Runs(problem, Path(folder).absolute(), workers or Workers())
         self.affordable_policies = len(problem.objectives) + sizes.mixed
+        self.declared = Declarations(
+            objectives=problem.objectives,
+            reward_max=problem.reward_max,
+            # The KL of a trained adapter has no bound known beforehand; the base model itself has KL 0.
+            regularizer_max=None,
+            has_reference=True,
+            normalizers=tuple(reward.normalizer for reward in problem.rewards),
+        )
 
     @property
     def problem(self) -> Problem:
@@ -98,29 +106,8 @@ class LLMBackend(PolicyBackend, kind="backends.llm.backend.LLMBackend"):
         return self.runs.problem
 
     @property
-    def objectives(self) -> tuple[str, ...]:
-        return self.problem.objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self.problem.reward_max
-
-    @property
-    def regularizer_max(self) -> None:
-        """None: the KL of a trained adapter has no bound known beforehand."""
-
-    @property
-    def has_reference(self) -> bool:
-        """True: the base model itself has f = 0."""
-        return True
-
-    @property
     def powers(self) -> frozenset[Power]:
         return frozenset({Power.SURROGATE, Power.PAIRED_VALUES})
-
-    @property
-    def normalizers(self) -> tuple[Normalizer, ...]:
-        return tuple(reward.normalizer for reward in self.problem.rewards)
 
     def describe(self) -> Mapping[str, Any]:
         return {**self.problem.describe_policies(), **self.problem.describe_evaluation()}

@@ -78,7 +78,8 @@ def explore_command(
         if against is not None:
             beside = rivals(shown, against, table)
     if beside.candidates is not None:
-        shown = replace(shown, evaluation_max=beside.evaluation_max)
+        declared = replace(shown.declarations, evaluation_max=beside.evaluation_max)
+        shown = replace(shown, declarations=declared)
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("best subset of every size", total=len(shown))
         page = write_page(

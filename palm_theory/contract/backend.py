@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palm_theory.bounds import OracleError
-from palm_theory.contract.normalizer import IDENTITY, Normalizer
+from palm_theory.contract.declarations import Declarations, Fact
 from palm_theory.contract.value import Value, as_number
 from palm_theory.errors import InputError
 from palm_theory.files import load_plain_data, save_plain_data
 from palm_theory.geometry.simplex import Array
+
+if TYPE_CHECKING:
+    from palm_theory.bounds import OracleError
+    from palm_theory.contract.normalizer import Normalizer
 
 
 class Status(Enum):
@@ -85,9 +88,30 @@ class PolicyBackend(ABC):
     ``class MyBackend(PolicyBackend, kind="my-package/my-backend")`` declares the word under which its problems are
     stored. Declare one and never change it: without it the class's import path is the word, and a class that moves
     makes every folder it wrote foreign. A subclass has a word of its own, being another problem.
+
+    What it declares of its objectives and ranges is ``declared``, which a constructor sets, or the same names as
+    attributes or properties of its own; ``Declarations`` says what each of them means.
     """
 
     kind: ClassVar[str]
+    declared: Declarations
+
+    if TYPE_CHECKING:  # The fields of Declarations, which a checker cannot read from there.
+
+        @property
+        def objectives(self) -> tuple[str, ...]: ...
+        @property
+        def reward_max(self) -> float: ...
+        @property
+        def regularizer_max(self) -> float | None: ...
+        @property
+        def evaluation_max(self) -> float | None: ...
+        @property
+        def normalizers(self) -> tuple[Normalizer, ...]: ...
+        @property
+        def has_reference(self) -> bool: ...
+        @property
+        def oracle_error(self) -> OracleError | None: ...
 
     def __init_subclass__(cls, *, kind: str | None = None, **others: Any) -> None:
         super().__init_subclass__(**others)
@@ -103,22 +127,6 @@ class PolicyBackend(ABC):
         """
         raise InputError(f"{cls.__name__} reads no files: build it in Python")
 
-    @property
-    @abstractmethod
-    def objectives(self) -> tuple[str, ...]:
-        """Names of the d objectives, unique, in the order of the reward vector."""
-
-    @property
-    @abstractmethod
-    def reward_max(self) -> float:
-        """R_max > 0: every R(π) lies in [0, R_max]^d."""
-
-    @property
-    @abstractmethod
-    def regularizer_max(self) -> float | None:
-        """f_max: f(π) ≤ f_max for every policy ``optimize`` returns and for the optima, which are others where
-        ``optimize`` is approximate; 0 without a regulariser, None if unknown."""
-
     @abstractmethod
     def optimize(self, weights: Array) -> Solution:
         """A policy that maximises J_w, for one validated weight vector (d,). A stochastic backend draws its seed
@@ -127,23 +135,6 @@ class PolicyBackend(ABC):
     @abstractmethod
     def evaluate(self, policy: Any) -> Value:
         """R(π) and f(π)."""
-
-    @property
-    def oracle_error(self) -> OracleError | None:
-        """(ε₀, δ₀) with J_w(optimize(w)) ≥ (1−ε₀)J*_w − δ₀ at every w, or None, the default, where none is known."""
-        return None
-
-    @property
-    def evaluation_max(self) -> float | None:
-        """The length of an interval in which every reward of every *single* evaluation lies, > 0, or None, the default,
-        where none is known: R_max bounds R(π), an expectation, and one evaluation may be far above it. Confidence
-        intervals of values with standard errors are a bound (empirical Bernstein) with it, an approximation without."""
-        return None
-
-    @property
-    def has_reference(self) -> bool:
-        """Whether some policy has f = 0; then J* ≥ 0 and F = min(f_max, R_max) in Theorem 1′."""
-        return self.regularizer_max == 0
 
     @property
     def powers(self) -> frozenset[Power]:
@@ -192,11 +183,6 @@ class PolicyBackend(ABC):
         them; none by default. Only asked for where PAIRED_VALUES is declared."""
         return {}
 
-    @property
-    def normalizers(self) -> tuple[Normalizer, ...]:
-        """How each objective's measurement became a reward; the identity unless the backend rescales."""
-        return (IDENTITY,) * len(self.objectives)
-
     def describe(self) -> Mapping[str, Any]:
         """What identifies this problem, as JSON-able data: parameters, and digests of large arrays. It is stored with
         a portfolio and decides whether a journal belongs to this problem, so two different problems must differ."""
@@ -214,6 +200,10 @@ class PolicyBackend(ABC):
     def load_policy(self, folder: Path) -> Any:
         """Read a policy that ``save_policy`` wrote."""
         return load_plain_data(folder)
+
+
+for _fact in fields(Declarations):
+    setattr(PolicyBackend, _fact.name, Fact(_fact))
 
 
 def seed_for(seed: int, weights: ArrayLike) -> int:

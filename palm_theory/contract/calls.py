@@ -12,7 +12,8 @@ import numpy as np
 
 from palm_theory.bounds import EXACT, OracleError
 from palm_theory.contract.backend import PolicyBackend, Solution, Status, Witness
-from palm_theory.contract.value import Value, as_number
+from palm_theory.contract.declarations import Declarations
+from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError, PalmError
 from palm_theory.geometry.simplex import Array, validate_weights
 
@@ -22,33 +23,10 @@ RANGE_TOLERANCE = 1e-9
 
 def check_backend(backend: PolicyBackend) -> None:
     """Check a backend's declarations before any work. Raises BackendError with what is wrong."""
-    name = type(backend).__name__
-    objectives = backend.objectives
-    if isinstance(objectives, str) or not objectives or not all(isinstance(o, str) and o for o in objectives):
-        raise BackendError(f"{name}.objectives must be one or more non-empty names, got {objectives!r}")
-    if len(set(objectives)) != len(objectives):
-        raise BackendError(f"{name}.objectives must be unique, got {objectives!r}")
     try:
-        reward_max = as_number(backend.reward_max, f"{name}.reward_max")
-        limit = backend.regularizer_max
-        regularizer_max = 0.0 if limit is None else as_number(limit, f"{name}.regularizer_max")
-        single = backend.evaluation_max
-        evaluation_max = 1.0 if single is None else as_number(single, f"{name}.evaluation_max")
+        Declarations.of(backend).validated()
     except InputError as error:
-        raise BackendError(str(error)) from None
-    if not (math.isfinite(reward_max) and reward_max > 0):
-        raise BackendError(f"{name}.reward_max must be finite and > 0, got {reward_max}")
-    if not (math.isfinite(regularizer_max) and regularizer_max >= 0):
-        raise BackendError(f"{name}.regularizer_max must be None or finite and >= 0, got {regularizer_max}")
-    if not (math.isfinite(evaluation_max) and evaluation_max > 0):
-        raise BackendError(f"{name}.evaluation_max must be None or finite and > 0, got {evaluation_max}")
-    if backend.oracle_error is not None:
-        try:
-            OracleError(*backend.oracle_error).validated()
-        except (TypeError, ValueError) as error:
-            raise BackendError(f"{name}.oracle_error must be None or OracleError(epsilon, delta): {error}") from None
-    if len(backend.normalizers) != len(objectives):
-        raise BackendError(f"{name}.normalizers must be {len(objectives)}, one an objective")
+        raise BackendError(f"{type(backend).__name__}.{error}") from None
 
 
 def solve(backend: PolicyBackend, weights: Array) -> Solution:

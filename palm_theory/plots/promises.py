@@ -57,7 +57,7 @@ def promised_loss(
     if backend is not None:
         backend = checked_backend(portfolio, backend)
     if has_reference is None:
-        has_reference = backend.has_reference if backend is not None else portfolio.regularizer_max == 0
+        has_reference = (portfolio.declarations if backend is None else backend).has_reference
     d, unit, f_max = len(portfolio.objectives), portfolio.reward_max, portfolio.regularizer_max
     ways: dict[str, Callable[[int], Bound]] = {}
     if f_max is not None:

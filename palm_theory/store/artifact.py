@@ -10,8 +10,17 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from palm_theory.contract.declarations import KEPT_FACTS, Declarations
 from palm_theory.errors import ArtifactError
 from palm_theory.files import canonical_json, explained_disk_errors, folder_digests, sha256, sync, sync_tree
 
@@ -38,13 +47,6 @@ class ValueRecord(StrictModel):
     samples: int | None = None
 
 
-class NormalizerRecord(StrictModel):
-    """reward = scale·measurement + offset."""
-
-    scale: float
-    offset: float
-
-
 class PolicyRecord(StrictModel):
     """One policy: where it is, what it was trained for, what it is worth."""
 
@@ -56,15 +58,11 @@ class PolicyRecord(StrictModel):
 
 
 class PortfolioRecord(StrictModel):
-    """The whole of portfolio.json."""
+    """The whole of portfolio.json, where each fact of ``declarations`` has a key of its own."""
 
     schema_version: int
     created_by: str
-    objectives: list[str] = Field(min_length=1)
-    reward_max: float = Field(gt=0)
-    regularizer_max: float | None
-    evaluation_max: float | None = Field(default=None, gt=0)
-    normalizers: list[NormalizerRecord]
+    declarations: Declarations
     problem: dict[str, Any]
     fingerprint: str
     strategy: dict[str, Any]
@@ -72,6 +70,19 @@ class PortfolioRecord(StrictModel):
     solves: int = Field(ge=0)
     certificate: dict[str, Any]
     policies: list[PolicyRecord] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gathered(cls, data: dict[str, Any]) -> dict[str, Any]:
+        declared = {name: data[name] for name in KEPT_FACTS if name in data}
+        return {"declarations": declared, **{key: data[key] for key in data if key not in declared}}
+
+    @model_serializer(mode="wrap")
+    def _spread(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key, value in plain(self).items():
+            data |= {name: value[name] for name in KEPT_FACTS} if key == "declarations" else {key: value}
+        return data
 
 
 def refuse_foreign_folder(folder: Path, markers: Collection[str], leftovers: Collection[str] = ()) -> None:
@@ -153,7 +164,7 @@ def read_artifact(folder: Path) -> PortfolioRecord:
         record = PortfolioRecord.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+        where = ".".join(map(str, first["loc"])).removeprefix("declarations.") or "the file"
         raise ArtifactError(f"{path} is not a valid portfolio: {where}: {first['msg']}") from None
     for policy in record.policies:
         where = folder / POLICIES_FOLDER / policy.name

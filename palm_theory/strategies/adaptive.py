@@ -12,9 +12,9 @@ from palm_theory.certify.selection import best_subset
 from palm_theory.errors import InputError
 from palm_theory.geometry.corners import AdditiveGap, CornerScan, MultiplicativeGap, Target
 from palm_theory.geometry.envelope import ROUNDING, distinct_policies, essential_policies, lower_envelope, rounding_at
-from palm_theory.geometry.sandwich import SolvedWeights, weight_keys
+from palm_theory.geometry.sandwich import weight_keys
 from palm_theory.geometry.simplex import Array, validate_weights
-from palm_theory.strategies.base import Construction, Plan, Problem, Request, Search, Strategy
+from palm_theory.strategies.base import Chosen, Construction, Given, Request, Search, Strategy
 from palm_theory.strategies.history import History
 
 MAX_PIECES = 100
@@ -68,14 +68,14 @@ class Adaptive(Strategy):
                 none = "" if name == "batch" else "None or "
                 raise InputError(f"{name} must be {none}an integer >= 1, got {number!r}")
 
-    def construct(self, problem: Problem) -> Construction:
+    def construct(self, given: Given) -> Construction:
         target = Target(self.epsilon, self.delta)
         everything = self.epsilon == self.delta == 0 and self.max_policies is self.max_solves is None
-        history = History(problem, SolvedWeights(problem.objectives))
-        vertices = np.eye(problem.objectives)
+        history = History(given.declared)
+        vertices = np.eye(given.declared.d)
         history.absorb(vertices, (yield Request(vertices)))
         if self.start:
-            rows = validate_weights(self.start, problem.objectives)
+            rows = validate_weights(self.start, given.declared.d)
             history.absorb(rows, (yield Request(rows)))
         history.require_bounds("Adaptive")
         members = [int(k) for k in distinct_policies(history.values)]
@@ -83,7 +83,7 @@ class Adaptive(Strategy):
             yield from self._solve_every_corner(history, members, target)
         else:
             yield from self._solve_worst_corners(history, members, target)
-        return Plan(tuple(sorted(self._kept(history, members))), history.solved)
+        return Chosen(tuple(sorted(self._kept(history, members))), history.solved)
 
     def _solve_every_corner(self, history: History, members: list[int], target: Target) -> Search:
         """Until every corner of the members' envelope is solved, as (0, 0) demands.
@@ -117,7 +117,7 @@ class Adaptive(Strategy):
                 weights = np.array([self._weights_to_solve(history, scan, corner) for corner in corners])
                 gap = scan.worst(MultiplicativeGap(self.delta))
                 assert gap is not None
-                remaining = _remaining_solves(len(history), gap.gap, self.epsilon, history.problem.objectives)
+                remaining = _remaining_solves(len(history), gap.gap, self.epsilon, history.declared.d)
                 for k in history.absorb(weights, (yield Request(weights, gap.gap, remaining))):
                     added |= self._add_if_short(history, members, history.weights[k], helps)
                     if self.keep_all and not added:
@@ -136,7 +136,7 @@ class Adaptive(Strategy):
         their number a power of 2; a solve at ⌊n/2⌋/n of the way makes it n (docs/theory/oracle-calls.md).
         """
         weights = scan.weights[corner]
-        if not self.keep_all or history.problem.objectives != 2:
+        if not self.keep_all or history.declared.d != 2:
             return weights
         allowed = self.epsilon * scan.upper[corner] + self.delta
         ratio = (scan.upper[corner] - scan.lower[corner]) / allowed if allowed > 0 else math.inf

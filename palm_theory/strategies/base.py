@@ -1,8 +1,8 @@
 """Which weights to solve, and which of the policies found to keep.
 
 A strategy is a generator: it yields ``Request``s for weights to solve, is sent their ``Solution``s in order, and
-returns a ``Plan``. It never sees a backend, a file or a clock, and given the same solutions it asks for the same
-weights: that makes every build resumable and parallel.
+returns what is ``Chosen``. It never sees a backend, a file or a clock, and given the same solutions it asks for the
+same weights: that makes every build resumable and parallel.
 """
 
 from __future__ import annotations
@@ -13,24 +13,19 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from palm_theory.bounds import Bound, OracleError
+from palm_theory.bounds import Bound
 from palm_theory.contract.backend import PolicyBackend, Solution
+from palm_theory.contract.declarations import Declarations
 from palm_theory.geometry.sandwich import SolvedWeights
 from palm_theory.geometry.simplex import Array
 
 
 @dataclass(frozen=True)
-class Problem:
-    """The facts of a backend that a strategy may use; names as in ``PolicyBackend``. ``seed`` is the build's.
+class Given:
+    """What a strategy is told: what the backend declares, and the build's seed. ``surrogate`` makes the cheap backend
+    that forecasts this one, None where there is none."""
 
-    ``surrogate`` makes the cheap backend that forecasts this one, where there is one.
-    """
-
-    objectives: int
-    reward_max: float
-    regularizer_max: float | None
-    has_reference: bool
-    oracle_error: OracleError | None
+    declared: Declarations
     seed: int = 0
     surrogate: Callable[[], PolicyBackend] | None = None
 
@@ -45,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Chosen:
     """A strategy's result: ``members``, indices into all solutions in the order asked for; what is known of J*
     (``solved``); and the theorem's promise for these members, where there is one."""
 
@@ -54,7 +49,7 @@ class Plan:
     promise: Bound | None = None
 
 
-Construction = Generator[Request, Sequence[Solution], Plan]
+Construction = Generator[Request, Sequence[Solution], Chosen]
 Search = Generator[Request, Sequence[Solution], None]
 
 
@@ -62,8 +57,8 @@ class Strategy(ABC):
     """A way to choose weights. Implementations are frozen dataclasses of their parameters."""
 
     @abstractmethod
-    def construct(self, problem: Problem) -> Construction:
-        """The construction for one problem; see the module's text for the protocol."""
+    def construct(self, given: Given) -> Construction:
+        """The construction for one backend; see the module's text for the protocol."""
 
     def describe(self) -> dict[str, Any]:
         """Name and parameters, stored with the portfolio."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from palm_theory.contract.declarations import Declarations
 from palm_theory.covers import random_weights, uniform_grid
-from palm_theory.geometry.sandwich import SolvedWeights
 from palm_theory.geometry.simplex import MAX_POINTS, Array
-from palm_theory.strategies.base import Construction, Plan, Problem, Request, Strategy
+from palm_theory.strategies.base import Chosen, Construction, Given, Request, Strategy
 from palm_theory.strategies.history import History
 
 
@@ -18,8 +18,9 @@ class UniformGrid(Strategy):
     n: int
     max_points: int = MAX_POINTS
 
-    def construct(self, problem: Problem) -> Construction:
-        return (yield from solve_all(problem, uniform_grid(problem.objectives, self.n, max_points=self.max_points)))
+    def construct(self, given: Given) -> Construction:
+        weights = uniform_grid(given.declared.d, self.n, max_points=self.max_points)
+        return (yield from solve_all(given.declared, weights))
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class RandomWeights(Strategy):
     n: int
     seed: int | None = None
 
-    def construct(self, problem: Problem) -> Construction:
-        seed = problem.seed if self.seed is None else self.seed
-        return (yield from solve_all(problem, random_weights(problem.objectives, self.n, seed=seed)))
+    def construct(self, given: Given) -> Construction:
+        seed = given.seed if self.seed is None else self.seed
+        return (yield from solve_all(given.declared, random_weights(given.declared.d, self.n, seed=seed)))
 
 
-def solve_all(problem: Problem, weights: Array) -> Construction:
+def solve_all(declared: Declarations, weights: Array) -> Construction:
     """Solve the given weights (n, d), independent of each other, and keep every distinct policy."""
-    history = History(problem, SolvedWeights(problem.objectives))
+    history = History(declared)
     history.absorb(weights, (yield Request(weights)))
-    return Plan(history.distinct(), history.solved)
+    return Chosen(history.distinct(), history.solved)

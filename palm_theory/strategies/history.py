@@ -9,21 +9,21 @@ import numpy as np
 
 from palm_theory.contract.backend import Solution
 from palm_theory.contract.calls import upper_bound_at
+from palm_theory.contract.declarations import Declarations
 from palm_theory.errors import CertificateError
 from palm_theory.geometry.envelope import distinct_policies
 from palm_theory.geometry.sandwich import SolvedWeights
 from palm_theory.geometry.simplex import Array
-from palm_theory.strategies.base import Problem
 
 
 class History:
     """All that a construction has seen: solutions' vertex values in the order asked for, and what they say of J*."""
 
-    def __init__(self, problem: Problem, solved: SolvedWeights) -> None:
-        self.problem = problem
-        self.solved = solved
+    def __init__(self, declared: Declarations) -> None:
+        self.declared = declared
+        self.solved = SolvedWeights(declared.d)
         self.weights: list[Array] = []
-        self._rows = np.empty((16, problem.objectives))
+        self._rows = np.empty((16, declared.d))
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -32,7 +32,7 @@ class History:
         """Record the solutions at weights (n, d); returns their indices."""
         start = len(self)
         for row, solution in zip(weights, solutions, strict=True):
-            upper = upper_bound_at(solution, row, self.problem.oracle_error)
+            upper = upper_bound_at(solution, row, self.declared.oracle_error)
             self.solved.add(row, solution.value.scalarize(row), math.inf if upper is None else upper)
             if len(self) == len(self._rows):
                 self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])

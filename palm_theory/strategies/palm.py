@@ -8,6 +8,7 @@ import numpy as np
 
 from palm_theory.bounds import Bound, theorem1_prime
 from palm_theory.certify.selection import smallest_subset
+from palm_theory.contract.declarations import Declarations
 from palm_theory.covers import hybrid_cover
 from palm_theory.errors import CertificateError
 from palm_theory.geometry.corners import CornerScan, MultiplicativeGap, Target
@@ -15,7 +16,7 @@ from palm_theory.geometry.envelope import lower_envelope
 from palm_theory.geometry.hybrid import HybridGrid
 from palm_theory.geometry.sandwich import SolvedWeights, weight_keys
 from palm_theory.geometry.simplex import MAX_POINTS, Array
-from palm_theory.strategies.base import Construction, Plan, Problem, Request, Search, Strategy
+from palm_theory.strategies.base import Chosen, Construction, Given, Request, Search, Strategy
 from palm_theory.strategies.history import History
 
 
@@ -44,35 +45,36 @@ class Palm(Strategy):
     def __post_init__(self) -> None:
         HybridGrid(self.mu, self.alpha)
 
-    def construct(self, problem: Problem) -> Construction:
-        promise = self._promise(problem)
-        history = History(problem, SolvedWeights(problem.objectives))
+    def construct(self, given: Given) -> Construction:
+        declared = given.declared
+        promise = self._promise(declared)
+        history = History(declared)
         if promise is None or not self.lazy:
-            cover = hybrid_cover(problem.objectives, self.mu, self.alpha, max_points=self.max_points)
+            cover = hybrid_cover(declared.d, self.mu, self.alpha, max_points=self.max_points)
             history.absorb(cover, (yield Request(cover)))
         else:
-            yield from self._search(problem, history, Target(promise.epsilon, promise.delta))
+            yield from self._search(history, Target(promise.epsilon, promise.delta))
         members = history.distinct()
         if promise is not None and self.prune:
             members = self._pruned(history, members, Target(promise.epsilon, promise.delta))
-        return Plan(members, history.solved, promise)
+        return Chosen(members, history.solved, promise)
 
-    def _promise(self, problem: Problem) -> Bound | None:
+    def _promise(self, declared: Declarations) -> Bound | None:
         unknown = None
-        if problem.oracle_error is None:
+        if declared.oracle_error is None:
             unknown = "this backend declares no oracle_error"
-        elif problem.regularizer_max is None and not problem.has_reference:
+        elif declared.regularizer_max is None and not declared.has_reference:
             unknown = "this backend bounds neither f nor declares a policy with f = 0"
         if unknown is None:
-            assert problem.oracle_error is not None
+            assert declared.oracle_error is not None
             return theorem1_prime(
-                problem.objectives,
+                declared.d,
                 self.mu,
                 self.alpha,
-                reward_max=problem.reward_max,
-                regularizer_max=problem.regularizer_max,
-                has_reference=problem.has_reference,
-                oracle=problem.oracle_error,
+                reward_max=declared.reward_max,
+                regularizer_max=declared.regularizer_max,
+                has_reference=declared.has_reference,
+                oracle=declared.oracle_error,
             )
         if self.lazy or self.prune:
             raise CertificateError(
@@ -80,9 +82,9 @@ class Palm(Strategy):
             )
         return None
 
-    def _search(self, problem: Problem, history: History, target: Target) -> Search:
+    def _search(self, history: History, target: Target) -> Search:
         grid = HybridGrid(self.mu, self.alpha)
-        vertices = np.eye(problem.objectives)
+        vertices = np.eye(history.declared.d)
         history.absorb(vertices, (yield Request(vertices)))
         while True:
             scan = CornerScan(history.values_of(history.distinct()), history.solved)

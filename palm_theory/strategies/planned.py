@@ -19,7 +19,7 @@ from palm_theory.contract.calls import optimal_value, solve
 from palm_theory.errors import InputError
 from palm_theory.geometry.envelope import scalarize
 from palm_theory.geometry.simplex import Array, as_float_array, lattice_size, simplex_lattice, validate_weights
-from palm_theory.strategies.base import Construction, Problem, Strategy
+from palm_theory.strategies.base import Construction, Given, Strategy
 from palm_theory.strategies.baselines import solve_all
 
 MAX_CANDIDATES = 600
@@ -141,16 +141,16 @@ class Planned(Strategy):
         d = len(surrogate.objectives)
         return forecast(surrogate, count or self.limit(d), first=np.eye(d) if self.specialists else None)
 
-    def choose(self, plan: Forecast, objectives: int) -> Array:
+    def choose(self, forecast: Forecast, objectives: int) -> Array:
         """The weights of a forecast that it solves, (K, d): the specialists where asked for, and as many as needed."""
-        enough = plan.size_for(self.epsilon)
+        enough = forecast.size_for(self.epsilon)
         limit = self.limit(objectives)
         size = limit if enough is None else min(enough, limit)
-        return plan.weights[: max(size, min(objectives, limit) if self.specialists else 1)]
+        return forecast.weights[: max(size, min(objectives, limit) if self.specialists else 1)]
 
-    def construct(self, problem: Problem) -> Construction:
+    def construct(self, given: Given) -> Construction:
         """Forecast, then solve what the forecast chose. Raises InputError where the backend has no surrogate."""
-        if problem.surrogate is None:
+        if given.surrogate is None:
             raise InputError("Planned needs a backend with a surrogate; use Adaptive, UniformGrid or RandomWeights")
-        plan = self.forecast(problem.surrogate())
-        return (yield from solve_all(problem, self.choose(plan, problem.objectives)))
+        weights = self.choose(self.forecast(given.surrogate()), given.declared.d)
+        return (yield from solve_all(given.declared, weights))

@@ -18,12 +18,12 @@ PACKAGE = '''
 from typing import Annotated
 
 import numpy as np
-from palm_theory import Power, Solution, Value
+from palm_theory import PolicyBackend, Power, Solution, Value
 from palm_theory.bounds import EXACT
-from palm_theory.contract.declarations import Declarations, DeclaredBackend
+from palm_theory.contract.declarations import Declarations
 
 
-class Points(DeclaredBackend, kind="my-points/points"):
+class Points(PolicyBackend, kind="my-points/points"):
     """The best of the points in a file, one a line."""
 
     powers = frozenset({Power.OPTIMAL_VALUE})

@@ -130,7 +130,7 @@ def test_the_default_strategy_certifies_one_percent():
 class Failing(Strategy):
     """A strategy that cannot be described as data."""
 
-    def construct(self, problem):
+    def construct(self, given):
         raise AssertionError("never reached")
 
     def describe(self):
@@ -421,16 +421,17 @@ class Counting(Strategy):
 
     note: str = "ours"
 
-    def construct(self, problem):
+    def construct(self, given):
         from palm_theory.geometry.sandwich import SolvedWeights
-        from palm_theory.strategies.base import Plan, Request
+        from palm_theory.strategies.base import Chosen, Request
 
-        solved = SolvedWeights(problem.objectives)
-        for weights in (np.eye(problem.objectives), np.full((1, problem.objectives), 1 / problem.objectives)):
+        d = given.declared.d
+        solved = SolvedWeights(d)
+        for weights in (np.eye(d), np.full((1, d), 1 / d)):
             for row, solution in zip(weights, (yield Request(weights)), strict=True):
                 reached = solution.value.scalarize(row)
                 solved.add(row, reached, reached)
-        return Plan((0, 3), solved)
+        return Chosen((0, 3), solved)
 
 
 def test_a_third_partys_strategy(fast_path):

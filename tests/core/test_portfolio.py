@@ -22,6 +22,7 @@ from palm_theory.errors import BackendError, CertificateError, InputError
 from palm_theory.geometry.simplex import sample_dirichlet
 from tests.helpers import ROOT
 from tests.helpers.fault_helpers import TrialBandit
+from tests.helpers.instances import declaring
 
 BACKEND = TrialBandit()
 PORTFOLIO = build_portfolio(BACKEND, UniformGrid(4))
@@ -281,7 +282,7 @@ def test_the_range_of_single_evaluations_is_kept(tmp_path):
 
 def test_pruning_of_measured_values_without_a_reference_or_an_interval_is_refused():
     once = Value([0.5, 0.5], rewards_stderr=[0.1, 0.1], samples=1)
-    portfolio = replace(of_rewards([[0.5, 0.5]])[0], evaluation_max=1.0)
+    portfolio = declaring(of_rewards([[0.5, 0.5]])[0], evaluation_max=1.0)
     portfolio = replace(portfolio, members=(replace(portfolio[0], value=once),))
     with pytest.raises(InputError, match="measured only once"):
         portfolio.prune(epsilon=0.5)

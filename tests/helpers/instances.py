@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -14,9 +16,15 @@ from backends.mdp import MDPBackend
 from backends.table import TableBackend
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.contract.value import Value
+from palm_theory.portfolio import Portfolio
 
 seeds = st.integers(0, 2**32 - 1)
 dimensions = st.integers(1, 4)
+
+
+def declaring(portfolio: Portfolio, **facts: Any) -> Portfolio:
+    """The same portfolio from a backend that declares something else."""
+    return replace(portfolio, declarations=replace(portfolio.declarations, **facts))
 
 
 def rng_of(seed: int) -> np.random.Generator:

@@ -9,7 +9,7 @@ import numpy as np
 from backends.llm.app.recorded import recorded_answers
 from backends.llm.measure.evaluation import Measured, save_measured
 from palm_theory import Certificate, Kind, Member, Portfolio
-from palm_theory.contract.normalizer import IDENTITY
+from palm_theory.contract.declarations import Declarations
 from palm_theory.explorer.data import page_data
 
 PROMPTS = ["Why?", "Who are you?", "When?"]
@@ -24,12 +24,9 @@ def measured(seed: int, *, base: bool = False) -> Measured:
 def portfolio(policies: list[Measured]) -> Portfolio:
     parameters = {"held_out": [[prompt, None] for prompt in PROMPTS], "beta": 0.05}
     return Portfolio(
-        objectives=("brevity", "positivity"),
+        declarations=Declarations(("brevity", "positivity"), reward_max=1.0, regularizer_max=None),
         members=tuple(Member(k, f"adapter {k}", None, m.value(), np.eye(2)[k % 2]) for k, m in enumerate(policies)),
         certificate=Certificate(math.inf, 0.0, None, Kind.UNKNOWN, confidence=0.0),
-        reward_max=1.0,
-        regularizer_max=None,
-        normalizers=(IDENTITY, IDENTITY),
         problem={"backend": "backends.llm.backend.LLMBackend", "parameters": parameters},
         fingerprint="",
     )

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from palm_theory import Certificate, Portfolio, Value
 from palm_theory.certify.certificate import Kind
-from palm_theory.contract.normalizer import IDENTITY
+from palm_theory.contract.declarations import Declarations
 from palm_theory.portfolio import Member
 from palm_theory.serving.answer import Router
 from palm_theory.serving.app import make_app
@@ -46,7 +46,7 @@ def hand_made(
         for k, row in enumerate(rewards)
     )
     objectives = ("quality", "cost", "safety")[: len(rewards[0])]
-    return Portfolio(objectives, members, certificate, 1.0, None, (IDENTITY,) * len(objectives), {}, "")
+    return Portfolio(Declarations(objectives, 1.0, None), members, certificate, {}, "")
 
 
 @pytest.fixture

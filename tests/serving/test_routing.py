@@ -185,7 +185,7 @@ def test_labels_that_are_not_unique_or_look_like_other_names_name_nothing():
     members = tuple(
         type(member)(member.index, label, None, member.value) for member, label in zip(portfolio, labels, strict=True)
     )
-    same = Portfolio(portfolio.objectives, members, portfolio.certificate, 1.0, None, (), {}, "")
+    same = Portfolio(portfolio.declarations, members, portfolio.certificate, {}, "")
     assert policy_names(same) == {"p00": 0, "p01": 1, "p02": 2, "p03": 3}
 
 

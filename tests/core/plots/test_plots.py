@@ -38,7 +38,7 @@ from palm_theory.plots.labels import extent, room_in_polygon, spread
 from palm_theory.plots.style import STYLES, TINTS, fitted
 from palm_theory.plots.triangle import flat
 from palm_theory.plots.users import shares
-from tests.helpers.instances import optima, random_bandit, random_front, seeds
+from tests.helpers.instances import declaring, optima, random_bandit, random_front, seeds
 
 OBJECTIVES = ("quality", "safety", "brevity", "cost", "latency", "honesty")
 
@@ -527,7 +527,7 @@ def test_wrong_choices_are_refused():
     with pytest.raises(InputError, match="against"):
         plots.cover_sizes(against="gamma")
     with pytest.raises(InputError, match="f_max is unknown"):
-        plots.promised_loss(replace(portfolio, regularizer_max=None))
+        plots.promised_loss(declaring(portfolio, regularizer_max=None, has_reference=None))
 
 
 def test_points_that_are_no_numbers_are_left_out():

@@ -241,7 +241,7 @@ def drop(name):
         (drop("seed"), "seed: Field required"),
         (lambda data: data.update(policies=[]), "policies: "),
         (lambda data: data.update(extra=1), "extra: Extra inputs"),
-        (lambda data: data.update(reward_max=-1), "reward_max: "),
+        (lambda data: data.update(reward_max=-1), "reward_max must be finite and > 0, got -1.0"),
         (lambda data: data.update(schema_version="one"), "schema_version: "),
         (lambda data: data["policies"][0].update(name="../../etc"), "policies.0.name: "),
         (lambda data: data["policies"][0].update(name="p00\n"), "policies.0.name: "),
@@ -251,6 +251,11 @@ def drop(name):
         (lambda data: data.update(certificate={}), "not a certificate"),
         (lambda data: data["certificate"].update(kind="divine"), "not a certificate"),
         (lambda data: data["normalizers"][0].update(scale=0.0), "normaliser needs a finite scale"),
+        (lambda data: data["normalizers"][0].update(unit="m"), "normalizers.0.unit: Unexpected"),
+        (lambda data: data["normalizers"].pop(), "normalizers must be 3, one an objective"),
+        (lambda data: data.update(reward_max="high"), "not a valid portfolio: reward_max: "),
+        (lambda data: data.update(declarations={}), "not a valid portfolio: objectives: Field required"),
+        (drop("regularizer_max"), "not a valid portfolio: regularizer_max: Field required"),
     ],
 )
 def test_content_that_breaks_the_schema_is_refused_though_its_checksum_is_right(saved, change, message):

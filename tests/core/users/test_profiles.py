@@ -24,6 +24,7 @@ from palm_theory.users.preference import Comparison
 from palm_theory.users.profiles import Profiles
 from palm_theory.users.session import ConflictError, Session
 from tests.helpers import ROOT
+from tests.helpers.instances import declaring
 
 SCORES = np.array([[0.9, 0.1], [0.7, 0.6], [0.2, 0.95]])
 WRITER = """
@@ -99,11 +100,11 @@ def test_undo_takes_the_last(store):
 
 def test_profiles_of_other_objectives_or_scales_are_refused(store, portfolio):
     store.put("ada", [0.5, 0.5])
-    other = Profiles(store.path, replace(portfolio, objectives=("r1", "speed")))
+    other = Profiles(store.path, declaring(portfolio, objectives=("r1", "speed")))
     for act in (lambda: other.get("ada"), lambda: other.put("ada", [1, 0]), lambda: other.comparisons("ada")):
         with pytest.raises(InputError, match="is about r1, r2, the portfolio about r1, speed"):
             act()
-    scaled = Profiles(store.path, replace(portfolio, normalizers=(Normalizer(2.0), Normalizer())))
+    scaled = Profiles(store.path, declaring(portfolio, normalizers=(Normalizer(2.0), Normalizer())))
     with pytest.raises(InputError, match="normalised otherwise"):
         scaled.get("ada")
     retrained = Profiles(store.path, replace(portfolio, fingerprint="another"))
