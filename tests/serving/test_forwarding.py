@@ -248,6 +248,7 @@ def test_metrics_and_the_weights_log_say_who_was_served(serve: Serve, portfolio:
     assert traffic.has_weights.tolist() == [True, False]
     assert "secret" not in log.read_text()
     assert "ann" not in log.read_text()
+    wait_until(lambda: running.router.in_flight == 0)  # an answer is counted after its last byte
     text = httpx.get(f"{running.url}/metrics").text
     assert 'palm_requests_total{endpoint="chat/completions",policy="p02",status="200"} 1.0' in text
     assert 'palm_predicted_regret_count{policy="p02"} 1.0' in text

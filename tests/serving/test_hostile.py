@@ -113,10 +113,13 @@ def head(method: str, path: str, headers: dict[str, str]) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def exchange(running: Running, sent: bytes, *, seconds: float = 5.0) -> bytes:
-    """What comes back for raw bytes, until the server closes or ``seconds`` have passed."""
+PATIENCE = 5.0
+
+
+def exchange(running: Running, sent: bytes) -> bytes:
+    """What comes back for raw bytes, until the server closes or nothing came for ``PATIENCE`` seconds."""
     host, port = running.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         received = b""
         try:
             for start in range(0, len(sent), 1000):
@@ -157,7 +160,7 @@ def test_headers_that_are_too_large_or_never_end(running: Running):
     ],
 )
 def test_what_is_not_http(running: Running, raw: bytes):
-    status, _ = status_and_error(exchange(running, raw, seconds=2))
+    status, _ = status_and_error(exchange(running, raw))
     assert status in (400, 404, 415)
     still_serves(running)
 
