@@ -25,6 +25,9 @@ from tests.helpers.fault_helpers import TrialBandit
 from tests.helpers.instances import declaring
 
 BACKEND = TrialBandit()
+# With a policy more, a corner that stays is solved for anew from other rows. Values are at most 1 and sums of some tens of
+# products, γ_100 = 1e-14 (float64); the corner itself moves by as much times the condition of its d + 1 rows.
+ROUNDING = 1e-12
 PORTFOLIO = build_portfolio(BACKEND, UniformGrid(4))
 
 
@@ -141,8 +144,8 @@ def test_more_policies_never_worsen_a_gap():
     for row in weights:
         extended = portfolio.extend(BACKEND, row)
         assert len(extended) == len(portfolio) + 1
-        assert extended.certificate.epsilon <= portfolio.certificate.epsilon
-        assert extended.certificate.additive_gap <= portfolio.certificate.additive_gap + 1e-12
+        assert extended.certificate.epsilon <= portfolio.certificate.epsilon + ROUNDING
+        assert extended.certificate.additive_gap <= portfolio.certificate.additive_gap + ROUNDING
         assert extended.certificate.kind is Kind.EXACT
         assert extended.certificate.size == len(extended)
         assert extended.certificate.oracle_calls > portfolio.certificate.oracle_calls
@@ -165,9 +168,9 @@ def test_a_claim_with_a_delta_is_extended_at_that_delta():
     claim = portfolio.audit(BACKEND, epsilon=0.0)
     extended = portfolio.with_certificate(claim).extend(BACKEND, [0.2, 0.3, 0.5])
     assert claim.delta > 0
-    assert extended.certificate.epsilon <= claim.epsilon
-    assert extended.certificate.delta <= claim.delta
-    assert extended.certificate.additive_gap <= claim.additive_gap
+    assert extended.certificate.epsilon <= claim.epsilon + ROUNDING
+    assert extended.certificate.delta <= claim.delta + ROUNDING
+    assert extended.certificate.additive_gap <= claim.additive_gap + ROUNDING
 
 
 class Unknown(TrialBandit):
