@@ -25,8 +25,8 @@ from tests.helpers.fault_helpers import TrialBandit
 from tests.helpers.instances import declaring
 
 BACKEND = TrialBandit()
-# With a policy more, a corner that stays is solved for anew from other rows. Values are at most 1 and sums of some tens of
-# products, γ_100 = 1e-14 (float64); the corner itself moves by as much times the condition of its d + 1 rows.
+# With a policy more, a corner that stays is solved for anew from other rows. Values are at most 1 and sums of some tens
+# of products, γ_100 = 1e-14 (float64); the corner itself moves by as much times the condition of its d + 1 rows.
 ROUNDING = 1e-12
 PORTFOLIO = build_portfolio(BACKEND, UniformGrid(4))
 
