@@ -31,7 +31,8 @@ class Points(PolicyBackend, kind="my-points/points"):
     def __init__(self, points, scale):
         self.scale, self.points = scale, scale * np.array(points)
         names = tuple(f"r{i}" for i in range(self.points.shape[1]))
-        self.declared = Declarations(objectives=names, reward_max=float(self.points.max()), oracle_error=EXACT)
+        top = float(self.points.max())
+        self.declared = Declarations(objectives=names, reward_max=top, regularizer_max=0.0, oracle_error=EXACT)
 
     @classmethod
     def from_file(cls, path, *, scale: Annotated[float, "What a point is worth."] = 1.0, shift=0.0):
