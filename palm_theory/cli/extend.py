@@ -9,6 +9,7 @@ import typer
 
 from palm_theory.cli import problems
 from palm_theory.cli.installed import group
+from palm_theory.cli.llm import LanguageModelOptions
 from palm_theory.cli.options import Folder, Json
 from palm_theory.cli.output import print_portfolio
 from palm_theory.cli.signatures import MakesBackend, on_backend
@@ -71,30 +72,12 @@ extend_app.command("table", help="One row more of the table that it was built fr
 extend_app.command("bandit", help="One policy more of a contextual bandit.")(_extend(problems.bandit))
 
 
-AsBuilt = "As for palm build."
-
-
-def _llm(
-    model: Annotated[str | None, typer.Option(help=AsBuilt)] = None,
-    reward: Annotated[list[str] | None, typer.Option("--reward", help=AsBuilt)] = None,
-    prompts: Annotated[Path | None, typer.Option(help=AsBuilt)] = None,
-    held_out: Annotated[Path | None, typer.Option(help=AsBuilt)] = None,
-    beta: Annotated[float, typer.Option(help=AsBuilt)] = 0.05,
-    preset: Annotated[str, typer.Option(help=AsBuilt)] = "default",
-    dtype: Annotated[str | None, typer.Option(help=AsBuilt)] = None,
-    workers: Annotated[int, typer.Option(help=AsBuilt)] = 0,
-    gpu: Annotated[list[str] | None, typer.Option("--gpu", help=AsBuilt)] = None,
-    runs: Annotated[Path, typer.Option(help=AsBuilt)] = Path("runs/llm"),
-    seed: Annotated[int, typer.Option(help=AsBuilt)] = 0,
-) -> Any:
+def _llm(options: LanguageModelOptions) -> Any:
     """Train one adapter more. Give the options that the portfolio was built with: any other problem is refused.
 
     Killed, it goes on from its last checkpoint: run the same command again.
     """
-    from palm_theory.cli.llm import llm_backend, llm_workers
-
-    where = llm_workers(workers, gpu)
-    return llm_backend(model, reward, prompts, held_out, beta, preset, dtype, seed, runs, where)
+    return options.backend()
 
 
 extend_app.command("llm")(_extend(_llm))

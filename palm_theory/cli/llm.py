@@ -6,12 +6,14 @@ The backend is reached by its entry point, so that no command loads its librarie
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from palm_theory.cli.options import Folder
+from palm_theory.cli.options import Folder, Seed
+from palm_theory.cli.signatures import with_options
 from palm_theory.cli.sources import installed
 from palm_theory.errors import InputError
 
@@ -21,29 +23,56 @@ if TYPE_CHECKING:
     from palm_theory.strategies.base import Strategy
 
 
-def build_llm(
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelOptions:
+    """A problem of language models, as parameters of its backend under their names, and the processes that train."""
+
     model: Annotated[
         str | None, typer.Option(help="Hugging Face id or folder. Default: the embedded SmolLM2-135M-Instruct.")
-    ] = None,
-    reward: Annotated[
+    ] = None
+    rewards: Annotated[
         list[str] | None,
         typer.Option(
             "--reward",
             help="Repeat: a built-in one's name (any other word lists them), name=MODEL for a reward model, "
             "module:function for your own. Default: brevity, relevance, positivity.",
         ),
-    ] = None,
-    prompts: Annotated[Path | None, typer.Option(help="Training prompts, one a line or .jsonl.")] = None,
-    held_out: Annotated[Path | None, typer.Option(help="Evaluation prompts, one a line or .jsonl.")] = None,
-    beta: Annotated[float, typer.Option(help="β > 0, the price of one nat of KL from the base model.")] = 0.05,
-    preset: Annotated[str, typer.Option(help="tiny: minutes on two cores; default: a quarter of an hour.")] = "default",
+    ] = None
+    prompts: Annotated[Path | None, typer.Option(help="Training prompts, one a line or .jsonl.")] = None
+    held_out: Annotated[Path | None, typer.Option(help="Evaluation prompts, one a line or .jsonl.")] = None
+    beta: Annotated[float, typer.Option(help="β > 0, the price of one nat of KL from the base model.")] = 0.05
+    preset_name: Annotated[
+        str, typer.Option("--preset", help="tiny: minutes on two cores; default: a quarter of an hour.")
+    ] = "default"
     dtype: Annotated[
         str | None,
         typer.Option(
             help="bfloat16, float16 or float32; part of the problem. Default: bfloat16 where this processor or GPU "
             "multiplies it, else float32; name it to go on with a build on another kind of machine."
         ),
-    ] = None,
+    ] = None
+    folder: Annotated[Path, typer.Option("--runs", help="Where samples, checkpoints and evaluations are kept.")] = Path(
+        "runs/llm"
+    )
+    seed: Seed = 0
+    workers: Annotated[int, typer.Option(help="Training processes at once; 0 for one a GPU, or one a core.")] = 0
+    gpu: Annotated[list[str] | None, typer.Option("--gpu", help="GPU id of each worker; repeat.")] = None
+
+    def backend(self, workers: Any = None) -> PolicyBackend:
+        """The ``llm`` backend, whose jobs run where ``workers`` says, by default in processes of this machine."""
+        given = {name: value for name, value in asdict(self).items() if name not in ("workers", "gpu")}
+        known = {name: value for name, value in given.items() if value is not None and value != []}
+        return installed("llm")(**known, workers=self.processes() if workers is None else workers)
+
+    def processes(self) -> Any:
+        """Worker processes of this machine: as many as asked for, or one a GPU, or one a core."""
+        gpus = self.gpu or ()
+        return _application().workers(self.workers or len(gpus) or os.cpu_count() or 1, gpus)
+
+
+@with_options
+def build_llm(
+    options: LanguageModelOptions,
     strategy: Annotated[
         Literal["planned", "uniform", "random"], typer.Option(help="How weights are chosen.")
     ] = "planned",
@@ -57,8 +86,6 @@ def build_llm(
         ),
     ] = None,
     number: Annotated[int, typer.Option("--number", "-n", help="uniform: n of the lattice; random: how many.")] = 2,
-    workers: Annotated[int, typer.Option(help="Training processes at once; 0 for one a GPU, or one a core.")] = 0,
-    gpu: Annotated[list[str] | None, typer.Option("--gpu", help="GPU id of each worker; repeat.")] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -74,8 +101,6 @@ def build_llm(
             "sbatch option]. RUNS must be on a file system that all nodes share."
         ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where samples, checkpoints and evaluations are kept.")] = Path("runs/llm"),
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the portfolio. Default: RUNS/portfolio.")] = None,
 ) -> None:
     """LoRA adapters of a language model: forecast, train, measure, certify.
@@ -90,45 +115,12 @@ def build_llm(
     """
     from rich.console import Console
 
-    where = _workers(workers, gpu, cluster, slurm, runs)
-    backend = llm_backend(model, reward, prompts, held_out, beta, preset, dtype, seed, runs, where)
-    target = out or runs / "portfolio"
+    backend = options.backend(_workers(options, cluster, slurm))
+    target = out or options.folder / "portfolio"
     most = _application().affordable_policies(backend) if max_policies is None else max_policies
-    _application().build(backend, _strategy(strategy, epsilon, most, number, seed), target, Console())
+    chosen = _strategy(strategy, epsilon, most, number, options.seed)
+    _application().build(backend, chosen, target, Console())
     typer.echo(f"saved in {target}")
-
-
-def llm_backend(
-    model: str | None,
-    reward: list[str] | None,
-    prompts: Path | None,
-    held_out: Path | None,
-    beta: float,
-    preset: str,
-    dtype: str | None,
-    seed: int,
-    runs: Path,
-    workers: Any,
-) -> PolicyBackend:
-    """The ``llm`` backend of the command line's options, whose jobs run where ``workers`` says."""
-    make = installed("llm")
-    return make(
-        **({} if model is None else {"model": model}),
-        **({"rewards": reward} if reward else {}),
-        prompts=prompts,
-        held_out=held_out,
-        beta=beta,
-        preset_name=preset,
-        dtype=dtype,
-        seed=seed,
-        folder=runs,
-        workers=workers,
-    )
-
-
-def llm_workers(count: int, gpu: list[str] | None) -> Any:
-    """Worker processes of this machine: ``count``, or one a GPU, or one a core."""
-    return _application().workers(count or len(gpu or ()) or os.cpu_count() or 1, gpu or ())
 
 
 def _application() -> Application:
@@ -153,16 +145,16 @@ def _application_of(folder: Path) -> Application:
     return found
 
 
-def _workers(count: int, gpu: list[str] | None, cluster: str | None, slurm: str | None, runs: Path) -> Any:
+def _workers(options: LanguageModelOptions, cluster: str | None, slurm: str | None) -> Any:
     from palm_theory.executors.options import ray_executor, slurm_executor
 
     if cluster is None and slurm is None:
-        return llm_workers(count, gpu)
-    if gpu or count or (cluster is not None and slurm is not None):
+        return options.processes()
+    if options.gpu or options.workers or (cluster is not None and slurm is not None):
         raise InputError("--cluster, --slurm and --workers with --gpu are three places to train; choose one")
     if cluster is not None:
         return _application().remote_workers(ray_executor(cluster))
-    return _application().remote_workers(slurm_executor(slurm or "", runs / "slurm"))
+    return _application().remote_workers(slurm_executor(slurm or "", options.folder / "slurm"))
 
 
 def _strategy(name: str, epsilon: float, max_policies: int, number: int, seed: int) -> Strategy:
