@@ -100,9 +100,9 @@ def test_another_processor_goes_on_with_a_run_where_its_type_is_named(make_backe
     unnamed = []
     for fastest in ("float32", "bfloat16"):
         monkeypatch.setattr("backends.llm.backend.fastest_dtype", lambda fastest=fastest: fastest)
-        unnamed.append(make_backend(dtype=None).training_job(E0).folder)
+        unnamed.append(make_backend(dtype=None).runs.training(E0).folder)
     assert unnamed[0] != unnamed[1]
-    assert make_backend(dtype="float32").training_job(E0).folder == unnamed[0]
+    assert make_backend(dtype="float32").runs.training(E0).folder == unnamed[0]
     for command in (["build", "llm"], ["extend", "llm", "nothing", "--weights", "1,0,0"]):
         refused = CliRunner().invoke(app, [*command, "--dtype", "int8"])
         assert "dtype must be one of bfloat16, float16, float32" in str(refused.exception)
