@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from palm_theory.certify.certificate import Certificate, Kind
     from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status
     from palm_theory.contract.value import Value
-    from palm_theory.portfolio import Member, Portfolio
+    from palm_theory.members import Member
+    from palm_theory.portfolio import Portfolio
     from palm_theory.strategies.adaptive import Adaptive
     from palm_theory.strategies.base import Strategy
     from palm_theory.strategies.baselines import RandomWeights, UniformGrid
@@ -58,7 +59,7 @@ _HOMES = {
     "Adaptive": "strategies.adaptive",
     "Certificate": "certify.certificate",
     "Kind": "certify.certificate",
-    "Member": "portfolio",
+    "Member": "members",
     "OracleError": "bounds",
     "Palm": "strategies.palm",
     "Planned": "strategies.planned",

@@ -19,7 +19,8 @@ from rich.console import Console
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.contract.registry import load_entry
 from palm_theory.errors import BackendError
-from palm_theory.portfolio import Member, Portfolio
+from palm_theory.members import Member
+from palm_theory.portfolio import Portfolio
 from palm_theory.serving.engine import Engine
 from palm_theory.strategies.base import Strategy
 from palm_theory.users.elicitation import Candidate

@@ -20,7 +20,8 @@ from palm_theory.contract.registry import resolve_backend
 from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
 from palm_theory.geometry.simplex import Array
-from palm_theory.portfolio import Member, Portfolio
+from palm_theory.members import Member
+from palm_theory.portfolio import Portfolio
 from palm_theory.strategies.adaptive import Adaptive
 
 SAME = 1e-9

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,29 +17,25 @@ from palm_theory.certify.paired import certify_paired
 from palm_theory.certify.pruning import judged
 from palm_theory.certify.selection import Method, Selection, requirement, smallest_subset
 from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import label, read_policy, solve, write_policy
+from palm_theory.contract.calls import label, solve
 from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import Normalizer
 from palm_theory.contract.problem import check_same_problem, problem_description, problem_fingerprint
 from palm_theory.contract.value import Value
 from palm_theory.errors import ArtifactError, InputError
-from palm_theory.files import explained_disk_errors, folder_digests, load_plain_data
 from palm_theory.geometry.corners import Target
 from palm_theory.geometry.envelope import corner_weights, lower_envelope, scalarize
 from palm_theory.geometry.simplex import Array, named_weights, validate_weights
+from palm_theory.members import Member, dataframe, html_table, rich_table
 from palm_theory.mixture import Mixture, best_mixture
 from palm_theory.store.artifact import (
-    POLICIES_FOLDER,
     PORTFOLIO_FILE,
     SCHEMA_VERSION,
-    PolicyRecord,
     PortfolioRecord,
-    ValueRecord,
-    discard,
+    load_policies,
     read_artifact,
     refuse_foreign_folder,
-    stage,
-    write_artifact,
+    save_artifact,
 )
 from palm_theory.utilities import Utility
 from palm_theory.version import __version__
@@ -49,29 +44,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 WeightsLike = ArrayLike | Mapping[str, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One policy of a portfolio.
-
-    ``index`` is its number k in the portfolio, ``label`` its name for people, ``policy`` the backend's object (or,
-    loaded without a backend, the folder it lies in), ``value`` its R and f, ``weights`` those it was solved for.
-    """
-
-    index: int
-    label: str
-    policy: Any
-    value: Value
-    weights: Array | None = None
-
-    @property
-    def name(self) -> str:
-        """p00, p01, …: its name in the artifact."""
-        return f"p{self.index:02d}"
-
-    def __index__(self) -> int:
-        return self.index
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,20 +322,7 @@ class Portfolio:
 
     def to_dataframe(self) -> DataFrame:
         """One row a policy: label, weights it was solved for (w_…), rewards (with …_stderr), regulariser."""
-        import pandas as pd
-
-        rows = []
-        for member in self.members:
-            row: dict[str, Any] = {"name": member.name, "label": member.label}
-            if member.weights is not None:
-                row |= {f"w_{o}": float(w) for o, w in zip(self.objectives, member.weights, strict=True)}
-            row |= {o: float(r) for o, r in zip(self.objectives, member.value.rewards, strict=True)}
-            if member.value.rewards_stderr is not None:
-                errors = member.value.rewards_stderr
-                row |= {f"{o}_stderr": float(e) for o, e in zip(self.objectives, errors, strict=True)}
-            row["regularizer"] = member.value.regularizer
-            rows.append(row)
-        return pd.DataFrame(rows)
+        return dataframe(self.objectives, self.members)
 
     def save(self, folder: str | Path, backend: PolicyBackend) -> Path:
         """Write the portfolio to a folder, whole or not at all; ``backend`` writes the policies.
@@ -378,31 +337,10 @@ class Portfolio:
 
     def write_into(self, folder: Path, backend: PolicyBackend) -> Path:
         """``save`` without the check of what is there, for builds, whose journal already is."""
-        staged = stage(folder)
-        try:
-            records = []
-            for member in self.members:
-                where = staged / POLICIES_FOLDER / member.name
-                with explained_disk_errors(where):
-                    where.mkdir()
-                    write_policy(backend, member.policy, where)
-                    files = folder_digests(where)
-                records.append(
-                    PolicyRecord(
-                        name=member.name,
-                        label=member.label,
-                        weights=None if member.weights is None else member.weights.tolist(),
-                        value=ValueRecord(**member.value.to_dict()),
-                        files=files,
-                    )
-                )
-            write_artifact(staged, self._record(records))
-        except BaseException:
-            discard(staged)
-            raise
+        save_artifact(folder, self._record(), [member.policy for member in self.members], backend)
         return folder
 
-    def _record(self, policies: list[PolicyRecord]) -> PortfolioRecord:
+    def _record(self) -> PortfolioRecord:
         return PortfolioRecord.model_validate(
             {
                 "schema_version": SCHEMA_VERSION,
@@ -414,7 +352,16 @@ class Portfolio:
                 "seed": self.seed,
                 "solves": self.solves,
                 "certificate": self.certificate.to_dict(),
-                "policies": policies,
+                "policies": [
+                    {
+                        "name": member.name,
+                        "label": member.label,
+                        "weights": None if member.weights is None else member.weights.tolist(),
+                        "value": member.value.to_dict(),
+                        "files": {},
+                    }
+                    for member in self.members
+                ],
             }
         )
 
@@ -430,7 +377,7 @@ class Portfolio:
         record = read_artifact(root)
         if backend is not None:
             check_same_problem(backend, record.problem, record.fingerprint)
-        policies = [_load_policy(root / POLICIES_FOLDER / entry.name, backend) for entry in record.policies]
+        policies = load_policies(root, record, backend)
         try:
             return cls._from_record(record, policies)
         except InputError as error:
@@ -454,44 +401,11 @@ class Portfolio:
             solves=record.solves,
         )
 
-    def _table(self) -> tuple[list[str], list[list[str]]]:
-        header = ["", "policy", *(f"R {o}" for o in self.objectives), "f", "solved for"]
-        rows = []
-        for member in self.members:
-            solved = "" if member.weights is None else " ".join(f"{w:.3f}" for w in member.weights)
-            rewards = [f"{r:.4g}" for r in member.value.rewards]
-            rows.append([member.name, member.label, *rewards, f"{member.value.regularizer:.4g}", solved])
-        return header, rows
-
     def __rich__(self) -> Any:
-        from rich.markup import escape
-        from rich.table import Table
-
-        caption = escape(str(self.certificate))
-        table = Table(title=f"Portfolio of {len(self)} policies", caption=caption, title_justify="left")
-        header, rows = self._table()
-        for column in header:
-            table.add_column(escape(column), justify="left" if column in ("", "policy", "solved for") else "right")
-        for row in rows:
-            table.add_row(*map(escape, row))
-        return table
+        return rich_table(self.objectives, self.members, f"Portfolio of {len(self)} policies", str(self.certificate))
 
     def __repr__(self) -> str:
         return f"<Portfolio of {len(self)} policies over {', '.join(self.objectives)}; {self.certificate}>"
 
     def _repr_html_(self) -> str:
-        header, rows = self._table()
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        caption = html.escape(str(self.certificate))
-        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _load_policy(folder: Path, backend: PolicyBackend | None) -> Any:
-    if backend is not None:
-        return read_policy(backend, folder)
-    try:
-        return load_plain_data(folder)
-    except ArtifactError:
-        # Its files are intact, so it is in a backend's own format.
-        return folder
+        return html_table(self.objectives, self.members, str(self.certificate))

@@ -20,7 +20,7 @@ LADDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("files", "geometry", "executors"),
         ("bounds", "utilities"),
         ("contract", "design", "mixture"),
-        ("certify", "covers", "points", "store", "testing"),
+        ("certify", "covers", "members", "points", "store", "testing"),
         ("strategies", "portfolio"),
         ("build", "metrics", "traffic", "users"),
         ("compare", "explorer", "extend", "plots", "serving"),

@@ -11,7 +11,8 @@ from palm_theory.contract.value import Value
 from palm_theory.explorer.references import FiniteReference, Reference, reference_of, through_portfolio
 from palm_theory.explorer.subsets import SizedSubset, best_subsets
 from palm_theory.files import without_infinities
-from palm_theory.portfolio import Member, Portfolio
+from palm_theory.members import Member
+from palm_theory.portfolio import Portfolio
 from palm_theory.version import __version__
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,19 @@ from pydantic import (
     model_validator,
 )
 
+from palm_theory.contract.backend import PolicyBackend
+from palm_theory.contract.calls import read_policy, write_policy
 from palm_theory.contract.declarations import KEPT_FACTS, Declarations
 from palm_theory.errors import ArtifactError
-from palm_theory.files import canonical_json, explained_disk_errors, folder_digests, sha256, sync, sync_tree
+from palm_theory.files import (
+    canonical_json,
+    explained_disk_errors,
+    folder_digests,
+    load_plain_data,
+    sha256,
+    sync,
+    sync_tree,
+)
 
 PORTFOLIO_FILE = "portfolio.json"
 POLICIES_FOLDER = "policies"
@@ -96,7 +106,27 @@ def refuse_foreign_folder(folder: Path, markers: Collection[str], leftovers: Col
         raise ArtifactError(f"{folder} is not empty and holds no portfolio; choose another folder")
 
 
-def stage(folder: Path) -> Path:
+def save_artifact(folder: Path, record: PortfolioRecord, policies: Sequence[Any], backend: PolicyBackend) -> None:
+    """Write a portfolio into a folder, whole or not at all, in place of one that is there.
+
+    ``backend`` writes the ``policies``, one an entry of the record, which gets the digests of their files. Raises
+    ArtifactError where the disk is full or read-only.
+    """
+    staged = _stage(folder)
+    try:
+        for entry, policy in zip(record.policies, policies, strict=True):
+            where = staged / POLICIES_FOLDER / entry.name
+            with explained_disk_errors(where):
+                where.mkdir()
+                write_policy(backend, policy, where)
+                entry.files = folder_digests(where)
+        _put_in_place(staged, record)
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(staged)
+
+
+def _stage(folder: Path) -> Path:
     """A new folder inside ``folder`` to write a portfolio into before it is put in place: "policies", empty."""
     with explained_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,14 +137,8 @@ def stage(folder: Path) -> Path:
         return staged
 
 
-def discard(staged: Path) -> None:
-    """Remove a staging folder, after a failure or because it is empty."""
-    with contextlib.suppress(OSError):
-        shutil.rmtree(staged)
-
-
-def write_artifact(staged: Path, record: PortfolioRecord) -> None:
-    """Add portfolio.json to the policies in a ``stage`` folder, and put all of it in place.
+def _put_in_place(staged: Path, record: PortfolioRecord) -> None:
+    """Add portfolio.json to the staged policies, and move both to where they belong.
 
     Everything is durable before the first rename, so a full disk leaves the old portfolio as it was. portfolio.json
     names the digest of every file, so a kill between the renames leaves a folder that does not load, never a mixture.
@@ -131,7 +155,6 @@ def write_artifact(staged: Path, record: PortfolioRecord) -> None:
         (staged / PORTFOLIO_FILE).replace(folder / PORTFOLIO_FILE)
         (staged / POLICIES_FOLDER).rename(policies)
         sync(folder)
-    discard(staged)
 
 
 def _checksum(data: dict[str, Any]) -> str:
@@ -186,3 +209,21 @@ def _is_intact(data: dict[str, Any]) -> bool:
     except ValueError:
         # NaN and infinity, which this package never writes.
         return False
+
+
+def load_policies(folder: Path, record: PortfolioRecord, backend: PolicyBackend | None) -> list[Any]:
+    """The policies of a portfolio in ``folder``, as ``backend`` reads them.
+
+    Without a backend those that are plain data, and for any other the path of its folder.
+    """
+    return [_load_policy(folder / POLICIES_FOLDER / entry.name, backend) for entry in record.policies]
+
+
+def _load_policy(folder: Path, backend: PolicyBackend | None) -> Any:
+    if backend is not None:
+        return read_policy(backend, folder)
+    try:
+        return load_plain_data(folder)
+    except ArtifactError:
+        # Its files are intact, so it is in a backend's own format.
+        return folder

@@ -17,7 +17,7 @@ from aiohttp import web
 from palm_theory import Certificate, Portfolio, Value
 from palm_theory.certify.certificate import Kind
 from palm_theory.contract.declarations import Declarations
-from palm_theory.portfolio import Member
+from palm_theory.members import Member
 from palm_theory.serving.answer import Router
 from palm_theory.serving.app import make_app
 from palm_theory.serving.asking import Asker

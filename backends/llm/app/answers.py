@@ -11,7 +11,8 @@ from backends.llm.policies import LLMPolicy
 from backends.llm.rewards import resolve_reward, score
 from backends.llm.texts import Prompt
 from palm_theory.errors import InputError
-from palm_theory.portfolio import Member, Portfolio
+from palm_theory.members import Member
+from palm_theory.portfolio import Portfolio
 from palm_theory.users.elicitation import Candidate
 
 

@@ -24,7 +24,8 @@ from backends.llm.work.worker import Workers
 from palm_theory.application import Application
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.errors import InputError
-from palm_theory.portfolio import Member, Portfolio
+from palm_theory.members import Member
+from palm_theory.portfolio import Portfolio
 from palm_theory.store.artifact import POLICIES_FOLDER
 from palm_theory.strategies.base import Strategy
 from palm_theory.users.elicitation import Candidate

@@ -14,7 +14,8 @@ from backends.llm.backend import LLMBackend
 from backends.llm.policies import LLMPolicy, load_policy
 from backends.llm.rewards import resolve_reward
 from palm_theory.errors import InputError
-from palm_theory.portfolio import Member, Portfolio
+from palm_theory.members import Member
+from palm_theory.portfolio import Portfolio
 from palm_theory.store.artifact import POLICIES_FOLDER
 
 
