@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.llm.model.decoding import _batches, draw, sample_completions
+from backends.llm.model.decoding import _batches, sample_completions
+from backends.llm.model.drawing import draw
 from backends.llm.model.loading import load_model
 from backends.llm.model.packing import can_pack, pack, packed_logits, shared_prompts
 from backends.llm.model.scoring import gather_logprobs, next_token_logprobs

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backends.llm.model.tokens import Tokens, padded_batch
+from backends.llm.model.drawing import draw
+from backends.llm.model.rows import Rows
+from backends.llm.model.tokens import Tokens
 
 LEAVE_SHARE = 0.25
 """Finished rows leave the batch when they are at least this share of it: leaving copies the rows that stay."""
@@ -91,23 +93,16 @@ def _decode(
 ) -> list[Sampled]:
     import torch
 
-    device = model.device
+    end_ids = torch.tensor(list(ends), device=model.device)
+    # Every row once an expert, expert by expert.
     k = 1 if experts is None else len(experts.adapters)
-    end_ids = torch.tensor(list(ends), device=device)
-    ids, mask = padded_batch(prompts * k, pad, device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    output = _forward(model, ids, mask, positions, None, experts)
-    cache = output.past_key_values
-    owner = torch.repeat_interleave(torch.arange(len(prompts), device=device), torch.tensor(counts, device=device))
-    rows = _for_every_expert(owner, len(prompts), k)
-    cache.batch_select_indices(rows)
-    logits, mask, positions = output.logits[rows, -1], mask[rows], positions[rows, -1:]
-
-    live = list(range(len(owner)))
-    finished = torch.zeros(len(owner), dtype=torch.bool, device=device)
+    names = None if experts is None else [name for name in experts.adapters for _ in prompts]
+    rows = Rows(model, pad, prompts * k, counts * k, names)
+    live = list(range(sum(counts)))
+    finished = torch.zeros(len(live), dtype=torch.bool, device=model.device)
     drawn: list[tuple[list[int], list[float]]] = [([], []) for _ in live]
     for step in range(max_new_tokens):
-        logprobs = _mixed(logits, experts)
+        logprobs = _mixed(rows.logits, experts)
         token = draw(logprobs)
         chosen = logprobs.gather(-1, token[:, None])[:, 0]
         for row, done, t, logprob in zip(live, finished.tolist(), token.tolist(), chosen.tolist(), strict=True):
@@ -119,59 +114,21 @@ def _decode(
             break
         if float(finished.float().mean()) >= LEAVE_SHARE:
             staying = torch.nonzero(~finished)[:, 0]
-            rows = _for_every_expert(staying, len(live), k)
-            cache.batch_select_indices(rows)
-            token, mask, positions = token[staying], mask[rows], positions[rows]
+            rows.keep(torch.cat([staying + expert * len(live) for expert in range(k)]))
+            token = token[staying]
             live = [live[i] for i in staying.tolist()]
-            finished = torch.zeros(len(live), dtype=torch.bool, device=device)
-        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        positions = positions + 1
-        output = _forward(model, token.repeat(k)[:, None], mask, positions, cache, experts)
-        cache, logits = output.past_key_values, output.logits[:, -1]
+            finished = torch.zeros(len(live), dtype=torch.bool, device=model.device)
+        rows.step(token.repeat(k))
     return [Sampled(tokens, logprobs) for tokens, logprobs in drawn]
 
 
-def _forward(model: Any, ids: Any, mask: Any, positions: Any, cache: Any, experts: Experts | None) -> Any:
-    names: dict[str, Any] = {}
-    if experts is not None:
-        each = len(ids) // len(experts.adapters)
-        names["adapter_names"] = [name for name in experts.adapters for _ in range(each)]
-    return model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-        **names,
-    )
-
-
-def _for_every_expert(rows: Any, each: int, k: int) -> Any:
-    """Indices into the K·B rows of a batch, expert by expert, of ``rows`` among the B."""
-    import torch
-
-    return torch.cat([rows + expert * each for expert in range(k)])
-
-
 def _mixed(logits: Any, experts: Experts | None) -> Any:
-    """log π of every next token, float32 (B, V), out of the experts' logits (K·B, V)."""
+    """log π of every next token, float32 (B, V), out of the experts' logits, float32 (K·B, V)."""
     import torch
 
-    logprobs = logits.float().log_softmax(-1)
+    logprobs = logits.log_softmax(-1)
     if experts is None:
         return logprobs
     k = len(experts.adapters)
     mixing = torch.tensor(experts.coefficients, device=logits.device)[:, None, None]
     return (mixing * logprobs.view(k, len(logits) // k, -1)).sum(0).log_softmax(-1)
-
-
-def draw(logprobs: Any) -> Any:
-    """One token a row, (B,), from log-probabilities (B, V): the inverse of the cumulative distribution, summed in
-    float64 so that rare tokens keep their probability."""
-    import torch
-
-    cumulative = logprobs.exp().cumsum(-1, dtype=torch.float64)
-    uniform = torch.rand(len(logprobs), 1, dtype=torch.float64, device=logprobs.device)
-    token = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)[:, 0]
-    return token.clamp(max=logprobs.shape[-1] - 1)

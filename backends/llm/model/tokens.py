@@ -25,11 +25,20 @@ def training_prompt(tokenizer: Any, prompt: str, system_prompt: str | None) -> A
 
 def prompt_tokens(tokenizer: Any, prompt: str, system_prompt: str | None) -> Tokens:
     """The token ids that stand before the completion, the same in training and in evaluation."""
-    rendered = training_prompt(tokenizer, prompt, system_prompt)
-    if isinstance(rendered, str):
-        return list(tokenizer(text=rendered)["input_ids"])
-    encoded = tokenizer.apply_chat_template(rendered, add_generation_prompt=True, tokenize=True, return_dict=True)
+    return conversation_tokens(tokenizer, conversation(prompt, system_prompt))
+
+
+def conversation_tokens(tokenizer: Any, messages: Sequence[dict[str, str]]) -> Tokens:
+    """The token ids that stand before the next message; of the texts, a line each, where there is no chat template."""
+    if tokenizer.chat_template is None:
+        return text_tokens(tokenizer, "\n".join(message["content"] for message in messages))
+    encoded = tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, tokenize=True, return_dict=True)
     return list(encoded["input_ids"])
+
+
+def text_tokens(tokenizer: Any, text: str) -> Tokens:
+    """The token ids of a text as it is."""
+    return list(tokenizer(text=text)["input_ids"])
 
 
 def padded_batch(rows: Sequence[Tokens], pad: int, device: Any) -> tuple[Any, Any]:

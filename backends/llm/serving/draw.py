@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backends.llm.model.drawing import invert
 from palm_theory.serving.engine import Sampling
 
 
@@ -42,9 +43,7 @@ def draw(logits: Any, drawers: Sequence[Drawer]) -> list[int]:
         if cut:
             p[cut] = _nucleus(p[cut], torch.tensor([chosen[j].top_p for j in cut], dtype=p.dtype, device=p.device))
         uniform = torch.tensor([d.random.random() for d in chosen], dtype=torch.float64, device=p.device)
-        cumulative = p.cumsum(-1)
-        drawn = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:], right=True)[:, 0]
-        tokens[rows] = drawn.clamp(max=p.shape[-1] - 1)
+        tokens[rows] = invert(p, uniform)
     return tokens.tolist()
 
 

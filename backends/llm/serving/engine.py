@@ -144,7 +144,7 @@ class AdapterEngine:
     @property
     def running(self) -> int:
         """Rows being generated."""
-        return 0 if self._batch is None else len(self._batch.rows)
+        return 0 if self._batch is None else len(self._batch.choices)
 
     def not_ready(self) -> str | None:
         """Why questions wait or fail, or None."""
@@ -196,7 +196,7 @@ class AdapterEngine:
             except Exception:
                 # Out of memory, say: those in the batch are told, and the next start with an empty one.
                 logger.exception("a step of the engine failed")
-                for job in {row.job for row in self._batch.rows}:
+                for job in {row.job for row in self._batch.choices}:
                     job.deliver(ApiError(500, "the engine failed; see the log", code="engine_error"))
                 self._batch = self._empty_batch()
 
@@ -204,7 +204,7 @@ class AdapterEngine:
         """Sleep until there is something to do; False once stopped and done."""
         assert self._batch is not None
         with self._changed:
-            while not self._waiting and not self._batch.rows:
+            while not self._waiting and not self._batch.choices:
                 if self._stopping:
                     return False
                 self._changed.wait()
@@ -228,12 +228,12 @@ class AdapterEngine:
         return Batch(self._model, self._tokenizer.pad_token_id, mixed=self._mixed)
 
     def _step(self, batch: Batch[Row]) -> None:
-        batch.keep([i for i, row in enumerate(batch.rows) if not row.job.cancelled])
-        if batch.rows:
-            self._draw(batch, batch.step([row.token for row in batch.rows]), 0)
+        batch.keep([i for i, row in enumerate(batch.choices) if not row.job.cancelled])
+        if batch.choices:
+            self._draw(batch, batch.step([row.token for row in batch.choices]), 0)
         jobs = self._admitted(batch)
         if jobs:
-            first = len(batch.rows)
+            first = len(batch.choices)
             groups = [[Row(job, choice, self._tokenizer) for choice in range(job.question.choices)] for job in jobs]
             for job in jobs:
                 job.deliver(Started(len(job.prompt)))
@@ -247,7 +247,7 @@ class AdapterEngine:
 
     def _draw(self, batch: Batch[Row], logits: Any, first: int) -> None:
         """Give the rows from ``first`` on their tokens; those that ended leave."""
-        rows = batch.rows[first:]
+        rows = batch.choices[first:]
         tokens = draw(logits, [row.drawer for row in rows])
         going_on = [row.take(token, self._ends) for row, token in zip(rows, tokens, strict=True)]
         batch.keep([*range(first), *(first + i for i, on in enumerate(going_on) if on)])
@@ -259,8 +259,8 @@ class AdapterEngine:
     def _admitted(self, batch: Batch[Row]) -> list[Job]:
         """The questions that join now, first come, first served: those at the head of the queue that fit."""
         settings = self._settings
-        count = len(batch.rows)
-        longest = max((row.job.longest for row in batch.rows), default=0)
+        count = len(batch.choices)
+        longest = max((row.job.longest for row in batch.choices), default=0)
         jobs: list[Job] = []
         width = 0
         while True:

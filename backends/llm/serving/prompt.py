@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from backends.llm.model.tokens import Tokens
-from palm_theory.serving.errors import ApiError, bad_request
+from backends.llm.model.tokens import Tokens, conversation_tokens, text_tokens
+from palm_theory.serving.errors import bad_request
 
 
 def question_tokens(tokenizer: Any, messages: tuple[dict[str, str], ...] | str, system_prompt: str | None) -> Tokens:
@@ -16,21 +16,16 @@ def question_tokens(tokenizer: Any, messages: tuple[dict[str, str], ...] | str, 
     not take the conversation, or it has no tokens.
     """
     if isinstance(messages, str):
-        tokens = list(tokenizer(text=messages)["input_ids"])
-        if not tokens:
-            raise bad_request("the prompt has no tokens", "prompt")
-        return tokens
-    turns = list(messages)
-    if system_prompt is not None and all(turn["role"] != "system" for turn in turns):
-        turns.insert(0, {"role": "system", "content": system_prompt})
-    if tokenizer.chat_template is None:
-        return question_tokens(tokenizer, "\n".join(turn["content"] for turn in turns), None)
-    try:
-        encoded = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=True)
-    except Exception as error:  # whatever a template of someone else's raises
-        raise _refused(error) from None
-    return list(encoded["input_ids"])
-
-
-def _refused(error: Exception) -> ApiError:
-    return bad_request(f"the model's chat template does not take this conversation: {error}", "messages")
+        tokens = text_tokens(tokenizer, messages)
+    else:
+        turns = list(messages)
+        if system_prompt is not None and all(turn["role"] != "system" for turn in turns):
+            turns.insert(0, {"role": "system", "content": system_prompt})
+        try:
+            tokens = conversation_tokens(tokenizer, turns)
+        except Exception as error:  # whatever a template of someone else's raises
+            message = f"the model's chat template does not take this conversation: {error}"
+            raise bad_request(message, "messages") from None
+    if not tokens:
+        raise bad_request("the prompt has no tokens", "prompt")
+    return tokens
