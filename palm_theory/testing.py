@@ -4,7 +4,11 @@
     print(check_conformance(MyBackend()))          # a readable report
     check_conformance(MyBackend()).raise_on_failure()   # in a test
 
-or, from a shell, ``palm conformance NAME`` for an installed entry point.
+from a shell, ``palm conformance NAME`` for an installed entry point, or with pytest one test a law:
+
+    class TestMyBackend(BackendConformance):
+        def make(self):
+            return MyBackend()
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 import numpy as np
 
@@ -32,7 +37,8 @@ from palm_theory.contract.calls import (
 from palm_theory.contract.problem import problem_fingerprint
 from palm_theory.contract.registry import resolve_backend
 from palm_theory.contract.value import Value
-from palm_theory.geometry.simplex import Array, sample_dirichlet
+from palm_theory.errors import BackendError
+from palm_theory.geometry.simplex import sample_dirichlet
 
 
 @dataclass(frozen=True)
@@ -80,18 +86,31 @@ class LawSkipped(Exception):
 
 
 class _Trial:
-    """One backend with the weights to try and, once solved, their solutions."""
+    """One backend with the weights to try, the simplex's vertices and ``weights`` random ones, and, once solved, their
+    solutions."""
 
-    def __init__(self, backend: PolicyBackend, weights: Array, tolerance: float) -> None:
-        self.backend = backend
-        self.weights = weights
-        self.solutions: list[Solution] = []
-        self.tolerance = tolerance * backend.reward_max
+    def __init__(
+        self, backend: PolicyBackend | type[PolicyBackend] | str, weights: int, seed: int, tolerance: float
+    ) -> None:
+        self.backend = resolve_backend(backend)
+        d = len(self.backend.objectives)
+        self.weights = np.vstack([np.eye(d), sample_dirichlet(d, weights, seed=seed)]) if weights else np.eye(d)
+        self.tolerance = tolerance * self.backend.reward_max
+        self._solutions: list[Solution] | None = None
+
+    def solve(self) -> list[Solution]:
+        self._solutions = []
+        self._solutions = [solve(self.backend, row) for row in self.weights]
+        return self._solutions
 
     def need_solutions(self) -> list[Solution]:
-        if not self.solutions:
+        try:
+            solutions = self.solve() if self._solutions is None else self._solutions
+        except BackendError:
+            solutions = []
+        if not solutions:
             raise LawSkipped("no solve succeeded")
-        return self.solutions
+        return solutions
 
 
 Law = Callable[[_Trial], None]
@@ -109,9 +128,6 @@ def _law(statement: str) -> Callable[[Law], Law]:
 @_law("declarations: unique objective names, R_max > 0 finite, f_max None or >= 0, one normaliser an objective")
 def _declarations(trial: _Trial) -> None:
     check_backend(trial.backend)
-    count = len(trial.backend.normalizers)
-    if count != len(trial.backend.objectives):
-        raise LawBroken(f"{count} normalizers for {len(trial.backend.objectives)} objectives")
     if trial.backend.regularizer_max == 0 and not trial.backend.has_reference:
         raise LawBroken("regularizer_max is 0, so every policy has f = 0, but has_reference is False")
 
@@ -125,7 +141,7 @@ def _describe(trial: _Trial) -> None:
 
 @_law("optimize: a valid Solution at every weight, rewards in [0, R_max], f in [0, f_max]")
 def _optimize(trial: _Trial) -> None:
-    trial.solutions = [solve(trial.backend, row) for row in trial.weights]
+    trial.solve()
 
 
 @_law("optimize: depends on the weights alone (solving again, in another order, gives the same value)")
@@ -336,11 +352,8 @@ def check_conformance(
     ``tolerance`` is relative to R_max; the default is for exact backends. Never raises on a broken law: read the
     report, or call its ``raise_on_failure``. Raises InputError where the backend cannot be made at all.
     """
-    instance = resolve_backend(backend)
-    d = len(instance.objectives)
-    rows = np.vstack([np.eye(d), sample_dirichlet(d, weights, seed=seed)]) if weights else np.eye(d)
-    trial = _Trial(instance, rows, tolerance)
-    return ConformanceReport(type(instance).__name__, tuple(_run_laws(trial)))
+    trial = _Trial(backend, weights, seed, tolerance)
+    return ConformanceReport(type(trial.backend).__name__, tuple(_run_laws(trial)))
 
 
 def _run_laws(trial: _Trial) -> Iterator[LawResult]:
@@ -357,3 +370,40 @@ def _run_laws(trial: _Trial) -> Iterator[LawResult]:
             yield LawResult(statement, "failed", f"{type(error).__name__} at {place}: {error}")
         else:
             yield LawResult(statement, "passed")
+
+
+class BackendConformance:
+    """The laws as tests of pytest, one a law: subclass it under a name that pytest collects, and say how to ``make``
+    the backend, which is done once a class. ``weights``, ``seed`` and ``tolerance`` are those of ``check_conformance``.
+    """
+
+    weights: int = 8
+    seed: int = 0
+    tolerance: float = RANGE_TOLERANCE
+
+    def make(self) -> PolicyBackend | type[PolicyBackend] | str:
+        """The backend on trial: an instance, a class or an entry-point name."""
+        raise NotImplementedError(f"{type(self).__name__}.make must return the backend to test")
+
+    def _hold(self, law: Law) -> None:
+        kind = type(self)
+        if "_trial" not in vars(kind):
+            kind._trial = _Trial(self.make(), self.weights, self.seed, self.tolerance)  # type: ignore[attr-defined]
+        try:
+            law(vars(kind)["_trial"])
+        except LawBroken as reason:
+            raise AssertionError(str(reason)) from None
+        except LawSkipped as reason:
+            raise SkipTest(str(reason)) from None
+
+
+def _add_test(statement: str, law: Law) -> None:
+    def test(self: BackendConformance) -> None:
+        self._hold(law)
+
+    test.__doc__ = statement
+    setattr(BackendConformance, f"test{law.__name__}", test)
+
+
+for _statement, _holds in LAWS:
+    _add_test(_statement, _holds)

@@ -14,7 +14,7 @@ from backends.convex import ConvexBackend
 from palm_theory import Adaptive, Kind, build_portfolio
 from palm_theory.errors import BackendError, InputError
 from palm_theory.geometry.envelope import essential_policies
-from palm_theory.testing import check_conformance
+from palm_theory.testing import BackendConformance
 
 
 def allocation() -> ConvexBackend:
@@ -86,15 +86,17 @@ def test_an_entry_that_the_solver_leaves_out_is_no_loss_of_the_row() -> None:
         ConvexBackend([x[0], x[1]], [x[0] + 1e-13 * x[1] <= 1, x[0] <= 1, x[1] <= 1e14])
 
 
-def test_conformance_of_a_resource_allocation_with_fairness() -> None:
-    check_conformance(allocation()).raise_on_failure()
+class TestResourceAllocationWithFairness(BackendConformance):
+    def make(self) -> ConvexBackend:
+        return allocation()
 
 
-def test_conformance_of_a_linear_program_with_negative_rewards() -> None:
-    rng = np.random.default_rng(0)
-    backend = linear(rng.uniform(-1, 1, (3, 5)), rng.uniform(0.1, 1, (4, 5)))
-    assert any(normalizer.offset > 0 for normalizer in backend.normalizers)
-    check_conformance(backend).raise_on_failure()
+class TestLinearProgramWithNegativeRewards(BackendConformance):
+    def make(self) -> ConvexBackend:
+        rng = np.random.default_rng(0)
+        backend = linear(rng.uniform(-1, 1, (3, 5)), rng.uniform(0.1, 1, (4, 5)))
+        assert any(normalizer.offset > 0 for normalizer in backend.normalizers)
+        return backend
 
 
 def test_allocation_is_certified_and_its_extremes_are_the_textbook_ones() -> None:

@@ -14,7 +14,7 @@ from backends.knapsack import KnapsackBackend
 from palm_theory import Adaptive, Kind, Status, build_portfolio
 from palm_theory.errors import BackendError, InputError
 from palm_theory.geometry.envelope import essential_policies
-from palm_theory.testing import check_conformance
+from palm_theory.testing import BackendConformance, check_conformance
 
 
 def knapsack_data(seed: int, items: int = 8, d: int = 3) -> tuple[np.ndarray, np.ndarray, int]:
@@ -32,15 +32,23 @@ def as_integer_program(values: np.ndarray, weights: np.ndarray, capacity: float)
     return IntegerBackend(values, at_most=([weights], [capacity]))
 
 
-def test_conformance() -> None:
-    values, weights, capacity = knapsack_data(0, items=20)
-    check_conformance(KnapsackBackend(values, weights, capacity)).raise_on_failure()
-    check_conformance(as_integer_program(values, weights, capacity)).raise_on_failure()
-    general = IntegerBackend(
-        [[1, -2, 0], [-1, 1, 3]], at_most=([[1, 1, 1]], [7]), equal=([[1, -1, 0]], [1]), lower=-2, upper=[5, 5, 3]
-    )
-    assert all(normalizer.offset > 0 for normalizer in general.normalizers)
-    check_conformance(general).raise_on_failure()
+class TestKnapsack(BackendConformance):
+    def make(self) -> IntegerBackend:
+        return KnapsackBackend(*knapsack_data(0, items=20))
+
+
+class TestKnapsackAsIntegerProgram(BackendConformance):
+    def make(self) -> IntegerBackend:
+        return as_integer_program(*knapsack_data(0, items=20))
+
+
+class TestIntegerProgramWithNegativeVariables(BackendConformance):
+    def make(self) -> IntegerBackend:
+        general = IntegerBackend(
+            [[1, -2, 0], [-1, 1, 3]], at_most=([[1, 1, 1]], [7]), equal=([[1, -1, 0]], [1]), lower=-2, upper=[5, 5, 3]
+        )
+        assert all(normalizer.offset > 0 for normalizer in general.normalizers)
+        return general
 
 
 @given(st.integers(0, 10_000), st.integers(2, 4))

@@ -17,7 +17,7 @@ def code_blocks(language: str) -> list[str]:
 
 
 def test_the_guide_s_package_conforms_through_its_entry_point(tmp_path: Path) -> None:
-    module, usage, _ = code_blocks("python")
+    module, usage, test, _ = code_blocks("python")
     (project,) = code_blocks("toml")
     assert len(module.strip().splitlines()) <= 30
     site = tmp_path / "site"
@@ -28,3 +28,8 @@ def test_the_guide_s_package_conforms_through_its_entry_point(tmp_path: Path) ->
     assert "exact" in done.stdout or "bounded" in done.stdout
     shell = python(site, tmp_path, "-c", "from palm_theory.cli.app import main; main()", "conformance", "van")
     assert shell.returncode == 0, shell.stderr
+    (tmp_path / "test_van.py").write_text(test)
+    tests = python(site, tmp_path, "-m", "pytest", "-v", "-p", "no:cacheprovider", "test_van.py")
+    assert tests.returncode == 0, tests.stdout
+    assert "TestVan::test_optimize PASSED" in tests.stdout
+    assert "TestVan::test_paired_values SKIPPED" in tests.stdout
