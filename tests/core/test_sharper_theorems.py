@@ -239,16 +239,14 @@ def test_theorem_1_double_prime_holds_for_the_worst_allowed_oracle(d, n, seed, m
         assert (1 - promise.epsilon) * (w @ values.T).max() - reached <= promise.delta + 1e-12
 
 
-def worst_shortfall(grid: HybridGrid, w: np.ndarray, share: float, *, full_range: bool = False) -> float:
+def worst_shortfall(cover: np.ndarray, w: np.ndarray, share: float, *, full_range: bool = False) -> float:
     """The largest ``share``·J*_w − L(w) over *all* problems with f = 0 and rewards in [0, 1], by linear programming.
 
     Variables: the rewards of the policy that is best at w and of the policy returned at each point of the whole cover,
     and L. Each returned policy is optimal at its point among all of these policies; at w all of them are worth at most
     L. That is all that solving the cover tells. ``full_range``: every objective reaches 1, as Theorem 1‴ asks.
     """
-    d = len(w)
-    cover = hybrid_cover(d, grid.mu, grid.alpha)
-    count = len(cover) + 1
+    d, count = len(w), len(cover) + 1
     rows, limits = [], []
     for k, point in enumerate(cover):
         for j in range(count):
@@ -283,11 +281,32 @@ def tight_weight(d: int, mu: float) -> np.ndarray:
 @pytest.mark.parametrize(("d", "mu", "top"), [(2, 1.0, 1), (2, 0.5, 3), (2, 0.1, 2), (3, 1.0, 1), (3, 0.5, 1)])
 def test_no_problem_loses_more_than_theorem_1_double_prime_says(d, mu, top):
     grid = HybridGrid.aligned(mu, top)
+    cover, share = hybrid_cover(d, mu, grid.alpha), float(exact_share(d, mu))
     delta = theorem1_double_prime(d, mu, grid.alpha, reward_max=1.0, regularizer_max=0.0).delta
     for w in [tight_weight(d, mu), *simplex_points(d, 3, seed=d)]:
-        assert worst_shortfall(grid, w, float(exact_share(d, mu))) <= delta + 1e-9
+        assert worst_shortfall(cover, w, share) <= delta + 1e-9
+        assert worst_shortfall(cover, w, share) <= share * sharper_tail((d - 1) * grid.alpha) + 1e-9
         multiplicative = theorem1_triple_prime(d, mu, grid.alpha)
-        assert worst_shortfall(grid, w, 1 - multiplicative.epsilon, full_range=True) <= 1e-9
+        assert worst_shortfall(cover, w, 1 - multiplicative.epsilon, full_range=True) <= 1e-9
+
+
+def sharper_tail(a: float) -> float:
+    """(√(1+a) − 1)/(√(1+a) + 1), which the text-book has in place of a/4, a = (d−1)α."""
+    root = math.sqrt(1 + a)
+    return (root - 1) / (root + 1)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_the_sharper_tail_is_attained_by_the_smallest_cover(d):
+    """K = 0: the weights that are equal on some objectives and 0 on the others lose (√d − 1)/(√d + 1) and no more."""
+    cover = np.array([row for row in itertools.product((0.0, 1.0), repeat=d) if any(row)])
+    worst_p = (math.sqrt(d) - 1) / (d - 1)
+    losses = []
+    for p in (worst_p, 0.1, 0.7, 1.0):
+        v = np.append(1.0, np.full(d - 1, p))
+        losses.append(worst_shortfall(cover / cover.sum(axis=1, keepdims=True), v / v.sum(), 1.0))
+    assert math.isclose(losses[0], sharper_tail(d - 1), rel_tol=1e-9)
+    assert max(losses) == losses[0]
 
 
 def largest_ratio(grid: HybridGrid, w: np.ndarray) -> float:
