@@ -45,8 +45,8 @@ EXACT = OracleError()
 class Bound:
     """One theorem evaluated: a portfolio of ``size`` policies is an (``epsilon``, ``delta``)-portfolio.
 
-    ``size`` is the exact number of distinct weights; ``size_bound`` is the theorem's closed form for it (from Theorem
-    1″ on the two agree). ``mu`` and ``alpha`` (Theorems 1 to 1‴) or ``resolution`` n (Theorems 2 and 2′) are the
+    ``size`` is the exact number of distinct weights; ``size_bound`` is the theorem's closed form for it (for Theorems 2
+    and 2′ the two agree). ``mu`` and ``alpha`` (Theorems 1 to 1‴) or ``resolution`` n (Theorems 2 and 2′) are the
     cover's parameters.
     """
 
@@ -245,8 +245,8 @@ def theorem1_triple_prime(objectives: int, mu: float, alpha: float, *, oracle: O
 
 
 def _of_aligned_cover(theorem: TheoremName, d: int, grid: HybridGrid, epsilon: float, delta: float) -> Bound:
-    size = grid.size(d)
-    return Bound(theorem, d, size, _as_float(size), epsilon, delta, mu=grid.mu, alpha=grid.alpha)
+    bound = hybrid_size_bound(d, grid.mu, grid.alpha)
+    return Bound(theorem, d, grid.size(d), bound, epsilon, delta, mu=grid.mu, alpha=grid.alpha)
 
 
 def regularizer_reach(reward_max: float, regularizer_max: float | None, *, has_reference: bool) -> float:

@@ -76,7 +76,7 @@ StrategyName = Literal["adaptive", "palm", "uniform", "random"]
 
 TAKEN: dict[StrategyName, dict[str, Any]] = {
     "adaptive": {"epsilon": 0.01, "delta": 0.0, "max_policies": None, "max_solves": None},
-    "palm": {"mu": 0.5, "alpha": 0.05},
+    "palm": {"mu": 0.5, "alpha": 0.05, "target_epsilon": None, "target_delta": None},
     "uniform": {"number": 10},
     "random": {"number": 10},
 }
@@ -95,7 +95,13 @@ class StrategyOptions:
     max_policies: Annotated[int | None, typer.Option(help="adaptive: stop at K policies.")] = None
     max_solves: Annotated[int | None, typer.Option(help="adaptive: stop after so many solves.")] = None
     mu: Annotated[float | None, typer.Option(help="palm: μ in (0, 1]. Default: 0.5.")] = None
-    alpha: Annotated[float | None, typer.Option(help="palm: α in (0, 1). Default: 0.05.")] = None
+    alpha: Annotated[float | None, typer.Option(help="palm: α in (0, 1), best a power (1+μ)^-K. Default: 0.05.")] = None
+    target_epsilon: Annotated[
+        float | None, typer.Option(help="palm: the ε to search and prune to, with δ = 0. Default: what is promised.")
+    ] = None
+    target_delta: Annotated[
+        float | None, typer.Option(help="palm: the δ to search and prune to, with ε = 0 or --target-epsilon.")
+    ] = None
     number: Annotated[
         int | None,
         typer.Option("--number", "-n", help="uniform: n of the lattice; random: how many weights. Default: 10."),
@@ -117,7 +123,8 @@ class StrategyOptions:
         if self.strategy == "adaptive":
             return Adaptive(**parameters)
         if self.strategy == "palm":
-            return Palm(**parameters)
+            mu, alpha = parameters["mu"], parameters["alpha"]
+            return Palm(mu, alpha, epsilon=parameters["target_epsilon"], delta=parameters["target_delta"])
         if self.strategy == "uniform":
             return UniformGrid(parameters["number"])
         return RandomWeights(parameters["number"], seed)

@@ -21,7 +21,7 @@ class History:
 
     def __init__(self, declared: Declarations) -> None:
         self.declared = declared
-        self.solved = SolvedWeights(declared.d)
+        self.solved = SolvedWeights(declared.d, monotone=declared.regularizer_max == 0)
         self.weights: list[Array] = []
         self._rows = np.empty((16, declared.d))
 

@@ -151,6 +151,10 @@ def test_strategies_by_name(tmp_path):
     for name, options in (("palm", ["--mu", "0.5"]), ("uniform", ["-n", "4"]), ("random", ["-n", "4", "--seed", "1"])):
         built = json.loads(palm("build", "table", FRONT, "--strategy", name, *options, "--json").stdout)
         assert built["strategy"]["strategy"].lower().startswith(name)
+    asked = ["--mu", "0.5", "--alpha", str(covers.aligned_alpha(0.5, 9)), "--target-epsilon", "0.02"]
+    pruned = json.loads(palm("build", "table", FRONT, "--strategy", "palm", *asked, "--json").stdout)
+    assert pruned["strategy"]["epsilon"] == 0.02
+    assert pruned["certificate"]["epsilon"] <= 0.02
     limited = json.loads(palm("build", "table", FRONT, "--max-policies", "3", "--json").stdout)
     assert len(limited["policies"]) <= 3
 
@@ -172,6 +176,8 @@ def test_strategies_by_name(tmp_path):
             "--strategy palm, which takes --mu, --alpha",
         ),
         (["build", "table", FRONT, "--mu", "0.1"], "--mu is not for --strategy adaptive"),
+        (["build", "table", FRONT, "--target-epsilon", "0.1"], "--target-epsilon is not for --strategy adaptive"),
+        (["build", "table", FRONT, "--strategy", "palm", "--target-delta", "-1"], "delta must be None or finite"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, said):

@@ -80,7 +80,7 @@ def test_theorem_1_double_prime_is_its_formula_rounded_up(d, mu, top, f, referen
     delta = delta0 * share + (1 - share) * reach + (d - 1) * Decimal(alpha) * (1 + min(reach, 1 + delta0)) * share / 4
     assert epsilon <= Decimal(bound.epsilon) <= epsilon + Decimal("1e-12")
     assert delta <= Decimal(bound.delta) <= delta * (1 + Decimal("1e-11")) + Decimal(1e-12 * f)
-    assert bound.size == bound.size_bound == (top + 2) ** d - (top + 1) ** d
+    assert bound.size == (top + 2) ** d - (top + 1) ** d <= bound.size_bound * (1 + 1e-12)
     assert bound.epsilon <= mu * (d - 1) / (2 * d) + oracle.epsilon + 1e-12
 
 

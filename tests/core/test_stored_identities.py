@@ -294,6 +294,18 @@ STRATEGIES: list[tuple[Any, dict[str, Any]]] = [
         Palm(1.0, 0.125, lazy=False, prune=False, max_points=100),
         {"strategy": "Palm", "mu": 1.0, "alpha": 0.125, "lazy": False, "prune": False, "max_points": 100},
     ),
+    (
+        Palm(0.5, 0.25, epsilon=0.125),
+        {
+            "strategy": "Palm",
+            "mu": 0.5,
+            "alpha": 0.25,
+            "lazy": True,
+            "prune": True,
+            "max_points": 5_000_000,
+            "epsilon": 0.125,
+        },
+    ),
     (Planned(), {"strategy": "Planned", "epsilon": 0.05, "max_policies": None, "specialists": True}),
     (
         Planned(0.1, max_policies=4, specialists=False),

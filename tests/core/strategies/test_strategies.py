@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends.bandit import BanditBackend
 from backends.table import TableBackend
-from palm_theory.bounds import OracleError, theorem1, theorem1_prime
+from palm_theory.bounds import OracleError, theorem1, theorem1_double_prime, theorem1_prime
 from palm_theory.build import build_portfolio
 from palm_theory.certify.audit import audit
 from palm_theory.certify.certificate import Kind
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
 from palm_theory.contract.value import Value
-from palm_theory.covers import hybrid_cover, hybrid_size
+from palm_theory.covers import aligned_alpha, hybrid_cover, hybrid_size
 from palm_theory.errors import CertificateError, CoverTooLargeError, InputError
-from palm_theory.geometry.envelope import essential_policies
+from palm_theory.geometry.envelope import corner_weights, essential_policies
 from palm_theory.strategies.adaptive import Adaptive
 from palm_theory.strategies.baselines import RandomWeights, UniformGrid
 from palm_theory.strategies.palm import Palm
@@ -88,8 +89,8 @@ class Counting(PolicyBackend):
         return {"inner": dict(self.inner.describe())}
 
 
-def promise_of(backend, mu, alpha):
-    return theorem1_prime(
+def promise_of(backend, mu, alpha, theorem=theorem1_prime):
+    return theorem(
         len(backend.objectives),
         mu,
         alpha,
@@ -133,6 +134,66 @@ def test_palm_keeps_its_promise_lazy_or_not_pruned_or_not(backend, mu, alpha, la
     certificate = portfolio.certificate
     if certificate.is_proof:
         assert worst_break(certificate, portfolio.policy_values, backend, simplex_points(d, 50, seed)) <= 1e-9
+
+
+aligned = st.sampled_from([(0.2, 5), (0.2, 1), (0.5, 3), (1.0, 1), (1.0, 4)]).map(lambda p: (p[0], aligned_alpha(*p)))
+targets = st.sampled_from(
+    [{}, {"epsilon": 0.02}, {"epsilon": 0.1}, {"delta": 0.03}, {"epsilon": 0.05, "delta": 0.01}, {"epsilon": 0.0}]
+)
+
+
+@settings(max_examples=30)
+@given(backends(), aligned, st.booleans(), st.booleans(), targets)
+def test_palm_keeps_theorem_1_double_prime_on_aligned_covers_whatever_is_asked(backend, parameters, lazy, prune, asked):
+    mu, alpha = parameters
+    d, unit = len(backend.objectives), backend.reward_max
+    if "delta" in asked:
+        asked = asked | {"delta": asked["delta"] * unit}
+    counting = Counting(backend, open_=False)
+    portfolio = build_portfolio(counting, Palm(mu, alpha, lazy=lazy, prune=prune, **asked))
+    promise = promise_of(backend, mu, alpha, theorem1_double_prime)
+    assert len(counting.solved) <= promise.size
+    cover = {tuple(np.round(row, 9) + 0.0) for row in hybrid_cover(d, mu, alpha)}
+    assert {tuple(np.round(row, 9) + 0.0) for row in counting.solved} <= cover
+    # Every corner meets what was asked or what is promised.
+    corners = corner_weights(portfolio.vertex_values)
+    optimum, lower = optima(backend, corners), envelope(portfolio.vertex_values, corners)
+    promised = (1 - promise.epsilon) * optimum - promise.delta - lower
+    target = (1 - asked.get("epsilon", 0.0)) * optimum - asked.get("delta", 0.0) - lower
+    assert (np.minimum(promised, target if asked else promised) <= 1e-9 * unit).all()
+
+
+@settings(max_examples=20)
+@given(backends(), aligned, targets)
+def test_palm_prunes_no_further_than_asked(backend, parameters, asked):
+    """Pruned to (ε, δ), a portfolio loses at most that, or as much as before it was pruned."""
+    whole, pruned = (build_portfolio(backend, Palm(*parameters, prune=prune, **asked)) for prune in (False, True))
+    assert whole.solves == pruned.solves
+    assert len(pruned) <= len(whole)
+    promise = promise_of(backend, *parameters, theorem=theorem1_double_prime)
+    epsilon, delta = (asked.get("epsilon", 0.0), asked.get("delta", 0.0)) if asked else (promise.epsilon, promise.delta)
+    loss, before = (audit(portfolio, backend, epsilon=epsilon).delta for portfolio in (pruned, whole))
+    assert loss <= max(before, delta) + 1e-9 * backend.reward_max
+
+
+@pytest.mark.parametrize(("asked", "policies"), [(0.1, 8), (0.03, 16), (0.01, 45)])
+def test_palm_reaches_what_is_asked_where_its_cover_can(asked, policies):
+    bandit = BanditBackend(np.random.default_rng(0).random((5, 20, 3)), beta=0.05)
+    portfolio = build_portfolio(bandit, Palm(0.5, aligned_alpha(0.5, 7), epsilon=asked))
+    assert portfolio.certificate.epsilon <= asked
+    assert len(portfolio) <= policies
+    assert portfolio.solves < hybrid_size(3, 0.5, aligned_alpha(0.5, 7)) / 3
+
+
+@settings(max_examples=20)
+@given(seeds, st.integers(1, 4), st.integers(1, 25), st.floats(0, 0.3), st.floats(0, 0.1), st.booleans())
+def test_palm_keeps_theorem_1_double_prime_with_an_approximate_oracle(seed, d, n, eps0, delta0, lazy):
+    truth = TableBackend(random_front(seed, d=d, n=n), normalization="none")
+    sloppy = Counting(truth, open_=False, oracle=OracleError(eps0, delta0), pool=truth.all_values())
+    alpha = aligned_alpha(0.5, 3)
+    portfolio = build_portfolio(sloppy, Palm(0.5, alpha, lazy=lazy))
+    promise = promise_of(sloppy, 0.5, alpha, theorem1_double_prime)
+    assert audit(portfolio, truth, epsilon=promise.epsilon).delta <= promise.delta + 1e-9
 
 
 @settings(max_examples=12)
@@ -420,6 +481,9 @@ def test_without_bounds_nothing_is_promised_and_nothing_is_certified():
         (lambda: Adaptive(batch=0), "batch"),
         (lambda: Palm(0.0, 0.1), "mu"),
         (lambda: Palm(0.5, 1.0), "alpha"),
+        (lambda: Palm(0.5, 0.1, epsilon=-0.1), "epsilon"),
+        (lambda: Palm(0.5, 0.1, epsilon=1.5), "epsilon"),
+        (lambda: Palm(0.5, 0.1, delta=math.nan), "delta"),
     ],
 )
 def test_bad_parameters_are_refused_when_made(make, message):
