@@ -14,8 +14,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from palm_theory.bounds import OracleError
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.value import Value
 from palm_theory.geometry.simplex import Array
 
@@ -27,28 +27,9 @@ class CountingBackend(PolicyBackend):
 
     def __init__(self, inner: PolicyBackend) -> None:
         self.inner = inner
+        self.declared = Declarations.of(inner)
         self.solves = 0
         self.asked = 0
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        return self.inner.objectives
-
-    @property
-    def reward_max(self) -> float:
-        return self.inner.reward_max
-
-    @property
-    def regularizer_max(self) -> float | None:
-        return self.inner.regularizer_max
-
-    @property
-    def oracle_error(self) -> OracleError | None:
-        return self.inner.oracle_error
-
-    @property
-    def has_reference(self) -> bool:
-        return self.inner.has_reference
 
     @property
     def powers(self) -> frozenset[Power]:

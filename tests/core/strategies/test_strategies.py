@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from palm_theory.build import build_portfolio
 from palm_theory.certify.audit import audit
 from palm_theory.certify.certificate import Kind
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.value import Value
 from palm_theory.covers import aligned_alpha, hybrid_cover, hybrid_size
 from palm_theory.errors import CertificateError, CoverTooLargeError, InputError
@@ -44,31 +46,13 @@ class Counting(PolicyBackend):
 
     def __init__(self, inner, *, open_=True, oracle=None, pool=None):
         self.inner, self.open, self.oracle, self.pool = inner, open_, oracle, pool
+        declared = Declarations.of(inner)
+        self.declared = declared if oracle is None else replace(declared, oracle_error=oracle)
         self.solved = []
-
-    @property
-    def objectives(self):
-        return self.inner.objectives
-
-    @property
-    def reward_max(self):
-        return self.inner.reward_max
-
-    @property
-    def regularizer_max(self):
-        return self.inner.regularizer_max
-
-    @property
-    def has_reference(self):
-        return self.inner.has_reference
 
     @property
     def powers(self):
         return frozenset({Power.OPTIMAL_VALUE}) if self.open else frozenset()
-
-    @property
-    def oracle_error(self):
-        return self.inner.oracle_error if self.oracle is None else self.oracle
 
     def optimal_value(self, weights):
         return self.inner.optimal_value(weights)
