@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from backends.gym import GymBackend
-from backends.gym.training import Training
+from backends.gym.training import RLTraining
 from benchmarks.common import Stopwatch, show, store
 from palm_theory import RandomWeights, Value, audit, build_portfolio
 from palm_theory.geometry.simplex import Array
@@ -31,7 +31,7 @@ class Case:
     environment: str
     discount: float
     horizon: int
-    training: Training
+    training: RLTraining
     weights: int
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -41,7 +41,7 @@ CASES = {
         "fruit-tree-v0",
         1.0,
         5,
-        Training("PPO", 20_000, 20, {"n_steps": 256, "batch_size": 64, "learning_rate": 1e-3, "ent_coef": 0.05}),
+        RLTraining("PPO", 20_000, 20, {"n_steps": 256, "batch_size": 64, "learning_rate": 1e-3, "ent_coef": 0.05}),
         4,
         {"depth": 5},
     ),
@@ -49,7 +49,7 @@ CASES = {
         "resource-gathering-v0",
         0.9,
         60,
-        Training("PPO", 30_000, 200, {"n_steps": 512, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.02}),
+        RLTraining("PPO", 30_000, 200, {"n_steps": 512, "batch_size": 128, "learning_rate": 1e-3, "ent_coef": 0.02}),
         3,
     ),
 }

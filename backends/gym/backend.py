@@ -11,7 +11,7 @@ import numpy as np
 from backends.gym.chance import EnumerationError
 from backends.gym.enumeration import TabularModel, enumerate_environment
 from backends.gym.exact import ExactGymBackend
-from backends.gym.training import TrainedGymBackend, Training
+from backends.gym.training import RLTraining, TrainedGymBackend
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
 from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
@@ -32,7 +32,7 @@ class GymBackend(PolicyBackend, kind="backends.gym.GymBackend"):
         environment's own time limit (training).
     mode : "exact" enumerates the environment through its own transition code into a Markov decision process
         (``gym_enumeration`` says how, and what it checks) that ``MDPBackend`` solves exactly. Time limits are then
-        left out but for ``horizon``. "train" trains with stable-baselines3 (``Training``). "auto", the default, is
+        left out but for ``horizon``. "train" trains with stable-baselines3 (``RLTraining``). "auto", the default, is
         exact where observations are integers and enumeration succeeds within ``max_states``, else trains.
     objectives : d names; r1, r2, … by default.
     max_states : the most observations to enumerate. The tables are dense.
@@ -57,7 +57,7 @@ class GymBackend(PolicyBackend, kind="backends.gym.GymBackend"):
         objectives: Sequence[str] | None = None,
         max_states: int = 2000,
         reward_range: Sequence[tuple[float, float]] | None = None,
-        training: Training | None = None,
+        training: RLTraining | None = None,
         seed: int = 0,
     ) -> None:
         if mode not in ("auto", "exact", "train"):
@@ -85,7 +85,7 @@ class GymBackend(PolicyBackend, kind="backends.gym.GymBackend"):
                 horizon=horizon,
                 objectives=objectives,
                 reward_range=reward_range,
-                training=training or Training(),
+                training=training or RLTraining(),
                 seed=seed,
             )
         self.declared = self._inner.declared

@@ -28,7 +28,7 @@ RETURN_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Training:
+class RLTraining:
     """How policies are trained and evaluated.
 
     Parameters
@@ -76,7 +76,7 @@ class TrainedGymBackend(PolicyBackend, kind="backends.gym_training.TrainedGymBac
         horizon: int | None,
         objectives: Sequence[str] | None,
         reward_range: Sequence[tuple[float, float]] | None,
-        training: Training,
+        training: RLTraining,
         seed: int,
     ) -> None:
         _import_stable_baselines()

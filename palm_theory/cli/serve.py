@@ -85,11 +85,11 @@ def serve_command(
     _require_extra()
     from palm_theory.geometry.simplex import parse_weights
     from palm_theory.portfolio import Portfolio
-    from palm_theory.serving.answer import Router
+    from palm_theory.serving.answer import ServerState
     from palm_theory.serving.app import make_app
     from palm_theory.serving.asking import Asker
     from palm_theory.serving.elicit import add_elicitation
-    from palm_theory.serving.limits import Limits
+    from palm_theory.serving.limits import ServerLimits
     from palm_theory.serving.logs import log_as_json
     from palm_theory.serving.server import Server, raise_file_limit
     from palm_theory.serving.weights_log import WeightsLog
@@ -97,7 +97,7 @@ def serve_command(
     from palm_theory.users.elicitation import Elicitation
     from palm_theory.users.profiles import Profiles
 
-    limits = Limits(
+    limits = ServerLimits(
         body_bytes=max_body,
         in_flight=max_in_flight,
         prompt_tokens=max_prompt,
@@ -118,18 +118,18 @@ def serve_command(
     default = None if default_weights is None else loaded.weights(parse_weights(default_weights))
     journal = None if weights_log is None else WeightsLog(weights_log, loaded.objectives)
     store = None if profiles is None else Profiles(profiles, loaded)
-    router = Router(Asker(loaded, store, default), answerer, limits, journal)
+    state = ServerState(Asker(loaded, store, default), answerer, limits, journal)
     engine = getattr(answerer, "engine", None)
     if engine is not None:
-        router.metrics.gauge("palm_queued", "Requests that wait for the engine.", lambda: engine.queued)
-        router.metrics.gauge("palm_running", "Completions being generated.", lambda: engine.running)
+        state.metrics.gauge("palm_queued", "Requests that wait for the engine.", lambda: engine.queued)
+        state.metrics.gauge("palm_running", "Completions being generated.", lambda: engine.running)
     log_as_json(LEVELS[log])
     if not keys and not _is_loopback(host):
         logging.getLogger(__name__).warning("anyone who reaches this address may use it: no API key is set")
     raise_file_limit()
     shown = None if answers is None else read_candidates(answers, loaded)
     extend = None if store is None else lambda app: add_elicitation(app, Elicitation.of(loaded, shown), store, limits)
-    server = Server(make_app(router, keys, extend), host, port)
+    server = Server(make_app(state, keys, extend), host, port)
     typer.echo(f"http://{host}:{port}/v1  {len(loaded)} policies over {', '.join(loaded.objectives)}", err=True)
     server.run()
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from palm_theory.serving.asking import BODY_FIELD, HEADER, Asker
 from palm_theory.serving.body import Disconnected, Receive, read_object
 from palm_theory.serving.errors import ApiError, unavailable
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 from palm_theory.serving.metrics import Metrics
 from palm_theory.serving.reply import Answerer, ClientGone, Reply, Send, error_reply, send_reply, unless_client_leaves
 from palm_theory.serving.routing import Decision
@@ -26,12 +26,12 @@ CLIENT_GONE = 499
 
 
 @dataclass
-class Router:
+class ServerState:
     """A server's parts and its state. ``draining``: it was told to stop, and takes nothing new."""
 
     asker: Asker
     answerer: Answerer
-    limits: Limits = field(default_factory=Limits)
+    limits: ServerLimits = field(default_factory=ServerLimits)
     weights_log: WeightsLog | None = None
     in_flight: int = 0
     draining: bool = False
@@ -47,18 +47,18 @@ class Router:
 class Answer(Response):
     """The response to one completion request; does its work when it is sent."""
 
-    def __init__(self, router: Router, endpoint: str) -> None:
+    def __init__(self, state: ServerState, endpoint: str) -> None:
         super().__init__()
-        self.router = router
+        self.state = state
         self.endpoint = endpoint
         self.decision: Decision | None = None
         self.status_code = 500
         self._begun = False
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        router = self.router
+        state = self.state
         started = time.perf_counter()
-        router.in_flight += 1
+        state.in_flight += 1
         failed: str | None = None
         try:
             reply = await self._reply_or_error(scope, receive, send)
@@ -71,10 +71,10 @@ class Answer(Response):
             if not self._begun:
                 await self._send_error(unavailable("the server is shutting down", "shutting_down"), send)
         finally:
-            router.in_flight -= 1
+            state.in_flight -= 1
             seconds = time.perf_counter() - started
             name = None if self.decision is None else self.decision.name
-            router.metrics.answered(self.endpoint, name, self.status_code, seconds)
+            state.metrics.answered(self.endpoint, name, self.status_code, seconds)
             if logger.isEnabledFor(logging.INFO):
                 fields = {"endpoint": self.endpoint, "status": self.status_code, "ms": round(1000 * seconds, 3)}
                 fields |= {"policy": name} | ({"failed": failed} if failed else {})
@@ -83,8 +83,8 @@ class Answer(Response):
     async def _reply_or_error(self, scope: Any, receive: Receive, send: Send) -> Reply:
         try:
             headers = dict(scope["headers"])
-            body = await read_object(headers, receive, self.router.limits)
-            if self.router.in_flight > self.router.limits.in_flight:
+            body = await read_object(headers, receive, self.state.limits)
+            if self.state.in_flight > self.state.limits.in_flight:
                 raise unavailable("too many requests at once", "overloaded")
             decision = self._decide(body, headers)
             reply = Reply(500, "", b"")
@@ -110,17 +110,17 @@ class Answer(Response):
         started = time.perf_counter()
         header = headers.get(HEADER.encode())
         user = body.get("user")
-        decision = self.router.asker.decide(
+        decision = self.state.asker.decide(
             body.get("model"), body.get(BODY_FIELD), None if header is None else header.decode("utf-8", "replace"), user
         )
-        self.router.metrics.routed(decision, time.perf_counter() - started)
+        self.state.metrics.routed(decision, time.perf_counter() - started)
         self.decision = decision
         return decision
 
     async def _answered(self, body: dict[str, Any], decision: Decision) -> Reply:
-        reply = await self.router.answerer.answer(self.endpoint, body, decision)
-        if self.router.weights_log is not None:
-            self.router.weights_log.write(decision, body.get("user"))
+        reply = await self.state.answerer.answer(self.endpoint, body, decision)
+        if self.state.weights_log is not None:
+            self.state.weights_log.write(decision, body.get("user"))
         return reply
 
     async def _send_error(self, error: ApiError, send: Send) -> Reply:
@@ -132,7 +132,7 @@ class Answer(Response):
         self._begun = True
         self.status_code = reply.status
         headers = {} if self.decision is None else decision_headers(self.decision)
-        if self.router.draining:
+        if self.state.draining:
             headers["connection"] = "close"
         await send_reply(reply, headers, send)
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
-from palm_theory.serving.answer import Answer, Router
+from palm_theory.serving.answer import ServerState
 from palm_theory.serving.asking import VIRTUAL
 from palm_theory.serving.errors import ApiError
-from palm_theory.serving.gate import Gate
+from palm_theory.serving.gate import COMPLETIONS, Gate
 from palm_theory.serving.reply import JSON, json_bytes
 from palm_theory.serving.schemas import openapi_body
 from palm_theory.version import __version__
-
-logger = logging.getLogger(__name__)
 
 ERROR_SCHEMA = {
     "type": "object",
@@ -45,24 +41,28 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": "An error in OpenAI's form.", "content": content} for status in statuses}
 
 
+COMPLETION_TEXTS = {
+    "chat/completions": "The next message of a conversation",
+    "completions": "The continuation of a text",
+}
 COMPLETION_ERRORS = _errors(400, 401, 404, 408, 413, 415, 429, 431, 500, 502, 503, 504)
 
 
-def make_app(router: Router, keys: Sequence[str] = (), extend: Callable[[FastAPI], None] | None = None) -> Gate:
-    """The ASGI application of a router; it starts and stops the answerer with itself. ``extend`` adds endpoints.
+def make_app(state: ServerState, keys: Sequence[str] = (), extend: Callable[[FastAPI], None] | None = None) -> Gate:
+    """The ASGI application of a server; it starts and stops the answerer with itself. ``extend`` adds endpoints.
 
     Raises InputError on an API key that no header can carry.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await router.answerer.start()
+        await state.answerer.start()
         try:
             yield
         finally:
-            await router.answerer.stop()
-            if router.weights_log is not None:
-                router.weights_log.close()
+            await state.answerer.stop()
+            if state.weights_log is not None:
+                state.weights_log.close()
 
     # The pages of /docs and /redoc would load scripts from elsewhere.
     app = FastAPI(
@@ -75,37 +75,31 @@ def make_app(router: Router, keys: Sequence[str] = (), extend: Callable[[FastAPI
         redirect_slashes=False,
     )
 
-    @app.post(
-        "/v1/chat/completions",
-        responses=COMPLETION_ERRORS,
-        openapi_extra=openapi_body("chat/completions"),
-        response_class=Response,
-    )
-    async def chat_completions() -> Response:
-        """The next message of a conversation, from the policy for the request's weights."""
-        return Answer(router, "chat/completions")
+    async def answered_in_the_gate() -> Response:
+        raise AssertionError("a completion passed the gate")
 
-    @app.post(
-        "/v1/completions",
-        responses=COMPLETION_ERRORS,
-        openapi_extra=openapi_body("completions"),
-        response_class=Response,
-    )
-    async def completions() -> Response:
-        """The continuation of a text, from the policy for the request's weights."""
-        return Answer(router, "completions")
+    # For the document, and 405 to other methods.
+    for path, endpoint in COMPLETIONS.items():
+        app.post(
+            path,
+            name=endpoint.replace("/", "_"),
+            description=f"{COMPLETION_TEXTS[endpoint]}, from the policy for the request's weights.",
+            responses=COMPLETION_ERRORS,
+            openapi_extra=openapi_body(endpoint),
+            response_class=Response,
+        )(answered_in_the_gate)
 
     @app.get("/v1/models", responses=_errors(401, 503))
     async def models() -> Response:
         """The virtual model and the policies."""
-        return _json({"object": "list", "data": [model_object(router, name) for name in router.asker.models]})
+        return _json({"object": "list", "data": [model_object(state, name) for name in state.asker.models]})
 
     @app.get("/v1/models/{model}", responses=_errors(401, 404, 503))
     async def model(model: str) -> Response:
         """One of them."""
-        if model not in router.asker.models:
+        if model not in state.asker.models:
             raise ApiError(404, f"the model {model[:80]!r} does not exist", code="model_not_found", param="model")
-        return _json(model_object(router, model))
+        return _json(model_object(state, model))
 
     @app.get("/healthz")
     async def healthz() -> Response:
@@ -115,13 +109,13 @@ def make_app(router: Router, keys: Sequence[str] = (), extend: Callable[[FastAPI
     @app.get("/readyz", responses={503: {"description": "Not ready."}})
     async def readyz() -> Response:
         """200 where a request would be answered at once; 503 while policies load, without the upstream, at the end."""
-        why = router.not_ready()
+        why = state.not_ready()
         return _json({"status": "ready"}) if why is None else _json({"status": "not ready", "reason": why}, 503)
 
     @app.get("/metrics", responses=_errors(401, 503), response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus metrics."""
-        return Response(router.metrics.text(), media_type="text/plain; version=0.0.4")
+        return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")
 
     @app.exception_handler(ApiError)
     async def told(_: Request, error: Exception) -> Response:
@@ -135,27 +129,23 @@ def make_app(router: Router, keys: Sequence[str] = (), extend: Callable[[FastAPI
         ours = ApiError(error.status_code, str(error.detail), code=code)
         return _json(ours.body(), ours.status, dict(error.headers or {}))
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: Exception) -> Response:
-        return _json(ApiError(400, str(error), code="invalid_value").body(), 400)
-
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
         return _json(ApiError(500, "an internal error; see the log", code="internal_error").body(), 500)
 
     if extend is not None:
         extend(app)
-    return Gate(app, router, keys)
+    return Gate(app, state, keys)
 
 
-def model_object(router: Router, name: str) -> dict[str, Any]:
+def model_object(state: ServerState, name: str) -> dict[str, Any]:
     """OpenAI's object for a model; ``palm`` holds what this package knows of it."""
-    portfolio = router.asker.table.portfolio
+    portfolio = state.asker.table.portfolio
     data: dict[str, Any] = {"id": name, "object": "model", "created": 0, "owned_by": "palm_theory"}
     if name == VIRTUAL:
-        default = dict(zip(portfolio.objectives, router.asker.default.tolist(), strict=True))
+        default = dict(zip(portfolio.objectives, state.asker.default.tolist(), strict=True))
         return data | {"palm": {"objectives": list(portfolio.objectives), "default_weights": default}}
-    member = portfolio[router.asker.table.names.index(name)]
+    member = portfolio[state.asker.table.names.index(name)]
     rewards = dict(zip(portfolio.objectives, member.value.rewards.tolist(), strict=True))
     palm = {"label": member.label, "rewards": rewards, "regularizer": member.value.regularizer}
     if member.weights is not None:

@@ -20,7 +20,7 @@ BODY_FIELD = "palm_weights"
 HEADER = "x-palm-weights"
 
 
-class Profiles(Protocol):
+class StoredWeights(Protocol):
     """Where users' weights are stored."""
 
     def get(self, user: str) -> WeightsLike | None:
@@ -37,7 +37,9 @@ class Asker:
     of shape (d,) and uniform unless given.
     """
 
-    def __init__(self, portfolio: Portfolio, profiles: Profiles | None = None, default: Array | None = None) -> None:
+    def __init__(
+        self, portfolio: Portfolio, profiles: StoredWeights | None = None, default: Array | None = None
+    ) -> None:
         d = len(portfolio.objectives)
         self.table = RoutingTable(portfolio)
         self.profiles = profiles

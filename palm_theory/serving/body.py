@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from palm_theory.serving.errors import ApiError, bad_request
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -18,7 +18,7 @@ class Disconnected(Exception):
     """The client went away before it had sent its request."""
 
 
-async def read_object(headers: dict[bytes, bytes], receive: Receive, limits: Limits) -> dict[str, Any]:
+async def read_object(headers: dict[bytes, bytes], receive: Receive, limits: ServerLimits) -> dict[str, Any]:
     """The body as a JSON object. Raises ApiError: 400, 408, 413 or 415."""
     media = headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
     if media != b"application/json":
@@ -35,7 +35,7 @@ async def read_object(headers: dict[bytes, bytes], receive: Receive, limits: Lim
     return parse_object(data)
 
 
-async def _read(receive: Receive, limits: Limits) -> bytes:
+async def _read(receive: Receive, limits: ServerLimits) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -51,7 +51,7 @@ async def _read(receive: Receive, limits: Limits) -> bytes:
             return b"".join(chunks)
 
 
-def _too_large(limits: Limits) -> ApiError:
+def _too_large(limits: ServerLimits) -> ApiError:
     return ApiError(413, f"the body is larger than {limits.body_bytes} bytes", code="body_too_large")
 
 

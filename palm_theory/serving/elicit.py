@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from palm_theory.errors import InputError, PalmError
 from palm_theory.serving.body import read_object
 from palm_theory.serving.errors import ApiError, unavailable
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 from palm_theory.serving.reply import JSON, json_bytes
 from palm_theory.users.elicitation import Elicitation
 from palm_theory.users.profiles import Profiles
@@ -20,7 +20,7 @@ from palm_theory.users.session import ConflictError, Session
 PATH = "/v1/palm/elicit/{user}"
 
 
-def add_elicitation(app: FastAPI, elicitation: Elicitation, profiles: Profiles, limits: Limits) -> None:
+def add_elicitation(app: FastAPI, elicitation: Elicitation, profiles: Profiles, limits: ServerLimits) -> None:
     """Mount the endpoints. Each answers with the state to show (``Elicitation.state``), 409 with it on a conflict.
 
     Weights they arrive at are stored in ``profiles``, and serve the user's next request by its ``user``. A

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from palm_theory.errors import InputError
-from palm_theory.serving.answer import Answer, Router
+from palm_theory.serving.answer import Answer, ServerState
 from palm_theory.serving.body import Receive
 from palm_theory.serving.errors import ApiError, unavailable
 from palm_theory.serving.reply import Send, error_reply, send_reply
@@ -23,32 +23,32 @@ class Gate:
     all the rest of forwarding a request. Raises InputError on an API key that no header can carry.
     """
 
-    def __init__(self, app: Any, router: Router, keys: Sequence[str] = ()) -> None:
+    def __init__(self, app: Any, state: ServerState, keys: Sequence[str] = ()) -> None:
         if any(not key or not key.isascii() or not key.isprintable() or key != key.strip() for key in keys):
             raise InputError("an API key must be non-empty printable ASCII without spaces around it")
         self.app = app
-        self.router = router
+        self.state = state
         self._keys = [key.encode() for key in keys]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             refusal = self._refusal(scope)
             if refusal is not None:
-                headers = {"connection": "close"} if self.router.draining else {}
+                headers = {"connection": "close"} if self.state.draining else {}
                 await send_reply(error_reply(refusal), headers, send)
                 return
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
             return
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in COMPLETIONS:
-            await Answer(self.router, COMPLETIONS[scope["path"]])(scope, receive, send)
+            await Answer(self.state, COMPLETIONS[scope["path"]])(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
     def _refusal(self, scope: Any) -> ApiError | None:
         if self._keys and not self._has_key(scope["headers"]):
             return ApiError(401, "a valid API key is needed: Authorization: Bearer KEY", code="invalid_api_key")
-        if self.router.draining:
+        if self.state.draining:
             return unavailable("the server is shutting down", "shutting_down")
         return None
 

@@ -9,7 +9,7 @@ from palm_theory.errors import InputError
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """Bounds on one server. Raises InputError unless each is finite and > 0.
 
     body_bytes : largest request body; 413 above.

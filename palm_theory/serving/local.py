@@ -11,7 +11,7 @@ from typing import Any
 
 from palm_theory.serving.engine import Engine, Event, Piece, Question, Sampling, Started
 from palm_theory.serving.errors import ApiError
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 from palm_theory.serving.reply import DONE, EVENTS, JSON, Reply, event, json_bytes
 from palm_theory.serving.routing import Decision
 from palm_theory.serving.schemas import ChatRequest, Common, CompletionRequest, parse_request
@@ -20,7 +20,7 @@ from palm_theory.serving.schemas import ChatRequest, Common, CompletionRequest, 
 class Local:
     """Answers by an engine in this process."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine, limits: ServerLimits) -> None:
         self.engine = engine
         self.limits = limits
         self._ids = map("{:s}{:08x}".format, itertools.repeat(secrets.token_hex(8)), itertools.count())

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from palm_theory.serving.asking import BODY_FIELD
 from palm_theory.serving.errors import ApiError, bad_request
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 
 NO_EFFECT: dict[str, Any] = {
     "frequency_penalty": (0,),
@@ -129,7 +129,7 @@ class CompletionRequest(Common):
 REQUESTS: dict[str, type[Common]] = {"chat/completions": ChatRequest, "completions": CompletionRequest}
 
 
-def parse_request(endpoint: str, body: dict[str, Any], limits: Limits) -> Common:
+def parse_request(endpoint: str, body: dict[str, Any], limits: ServerLimits) -> Common:
     """The request as an object. Raises ApiError 400, naming the field, on a wrong value or an option not offered."""
     try:
         request = REQUESTS[endpoint].model_validate({k: v for k, v in body.items() if k != BODY_FIELD})

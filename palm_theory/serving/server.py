@@ -15,10 +15,10 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from palm_theory.serving.answer import Router
+from palm_theory.serving.answer import ServerState
 from palm_theory.serving.errors import ApiError, bad_request
 from palm_theory.serving.gate import Gate
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ LINGER_SECONDS = 2.0
 """How long what a refused client still sends is read and dropped, so that it gets to read why it was refused."""
 
 
-def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
+def bounded_protocol(limits: ServerLimits) -> type[asyncio.Protocol]:
     """uvicorn's HTTP protocol with a limit on the size of headers, the time they take, and what is read unanswered."""
 
     class BoundedProtocol(HttpToolsProtocol):
@@ -126,7 +126,7 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
     return BoundedProtocol
 
 
-def _headers_too_large(limits: Limits) -> ApiError:
+def _headers_too_large(limits: ServerLimits) -> ApiError:
     return ApiError(431, f"the headers are larger than {limits.header_bytes} bytes", code="headers_too_large")
 
 
@@ -138,8 +138,8 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: Gate, host: str, port: int) -> None:
-        self.router: Router = app.router
-        limits = self.router.limits
+        self.state: ServerState = app.state
+        limits = self.state.limits
         config = uvicorn.Config(
             app,
             host=host,
@@ -160,16 +160,16 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain on the first signal, leave on the second."""
-        if self.router.draining:
+        if self.state.draining:
             self.should_exit = True
         else:
             self.drain()
 
     def drain(self) -> None:
         """Begin to shut down."""
-        self.router.draining = True
-        self._deadline = time.monotonic() + self.router.limits.shutdown_seconds
-        logger.info("shutting down", extra={"fields": {"in_flight": self.router.in_flight}})
+        self.state.draining = True
+        self._deadline = time.monotonic() + self.state.limits.shutdown_seconds
+        logger.info("shutting down", extra={"fields": {"in_flight": self.state.in_flight}})
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen; what is loaded by now is left out of garbage collection."""
@@ -181,9 +181,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to leave: once drained, when nothing runs any more."""
-        if self.router.draining and not self.should_exit:
+        if self.state.draining and not self.should_exit:
             now = time.monotonic()
-            if self.router.in_flight:
+            if self.state.in_flight:
                 self._drained_at = None
             elif self._drained_at is None:
                 self._drained_at = now

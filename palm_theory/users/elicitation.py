@@ -93,7 +93,7 @@ class Candidate:
         return cls(name, rewards, text, prompt)
 
 
-class Decision(NamedTuple):
+class Recommendation(NamedTuple):
     """The policy to use under a belief, and what it is expected to lose.
 
     ``policy`` k = argmax_k J_{E[w]}(π_k); ``weights`` E[w]; ``regret`` E[L(w)] − L(E[w]), in the unit of the rewards,
@@ -109,7 +109,7 @@ class Decision(NamedTuple):
     within: float
 
 
-def decide(values: Array, belief: Posterior, epsilon: float = 0.01) -> Decision:
+def decide(values: Array, belief: Posterior, epsilon: float = 0.01) -> Recommendation:
     """The Bayes choice among policies with vertex values G (K, d). The ratio is inf where E[L] ≤ 0 < regret."""
     mean = belief.mean
     chosen = lower_envelope(values, mean[None, :])
@@ -121,7 +121,7 @@ def decide(values: Array, belief: Posterior, epsilon: float = 0.01) -> Decision:
     expected = float(belief.masses @ best)
     relative = regret / expected if expected > 0 else (0.0 if regret == 0 else math.inf)
     within = float(belief.masses @ (losses <= epsilon * max(expected, 0.0)))
-    return Decision(k, mean, regret, error, relative, min(within, 1.0))
+    return Recommendation(k, mean, regret, error, relative, min(within, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +192,7 @@ class Elicitation:
         d = len(self.portfolio.objectives)
         return posterior(comparisons, self.model, d, samples=self.samples, seed=self.seed)
 
-    def decide(self, belief: Posterior) -> Decision:
+    def decide(self, belief: Posterior) -> Recommendation:
         """The policy to use, and what it is expected to lose."""
         return decide(self.portfolio.vertex_values, belief, self.epsilon)
 
@@ -252,7 +252,7 @@ class Elicitation:
         column = 0 if scores[:, 0].max() > MIN_REDUCTION * self.decide(belief).regret else 1
         return pairs[int(scores[:, column].argmax())]
 
-    def reason_to_stop(self, comparisons: Sequence[Comparison], decision: Decision) -> Reason | None:
+    def reason_to_stop(self, comparisons: Sequence[Comparison], decision: Recommendation) -> Reason | None:
         """Why no further question would be asked, or None where one would."""
         if decision.relative_regret <= self.epsilon:
             return Reason.REGRET
@@ -300,7 +300,7 @@ class Elicitation:
             "result": self.result(belief, decision),
         }
 
-    def result(self, belief: Posterior, decision: Decision) -> dict[str, Any]:
+    def result(self, belief: Posterior, decision: Recommendation) -> dict[str, Any]:
         """Weights with intervals, the policy to use, and its expected regret, as JSON-able data."""
         member = self.portfolio[decision.policy]
         intervals = belief.interval(self.level).tolist()

@@ -12,7 +12,7 @@ gymnasium = pytest.importorskip("gymnasium")
 pytest.importorskip("mo_gymnasium")
 
 from backends.gym import GymBackend  # noqa: E402
-from backends.gym.backend import Training  # noqa: E402
+from backends.gym.backend import RLTraining  # noqa: E402
 from backends.gym.chance import Chance, EnumerationError, outcomes  # noqa: E402
 from backends.gym.enumeration import enumerate_environment  # noqa: E402
 from palm_theory import Adaptive, Portfolio, UniformGrid, build_portfolio  # noqa: E402
@@ -212,15 +212,15 @@ def test_bad_arguments_are_refused_in_words() -> None:
     with pytest.raises(EnumerationError, match="Discrete"):
         GymBackend("mo-mountaincarcontinuous-v0", discount=0.9, mode="exact")
     with pytest.raises(InputError, match="PPO or DQN"):
-        Training(algorithm="A2C")  # type: ignore[arg-type]
+        RLTraining(algorithm="A2C")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="episodes"):
-        Training(episodes=1)
+        RLTraining(episodes=1)
 
 
 @pytest.mark.slow
 def test_training_learns_is_resumable_and_conforms(tmp_path: Any) -> None:
     pytest.importorskip("stable_baselines3")
-    training = Training("DQN", total_steps=400, episodes=5, options={"learning_starts": 100})
+    training = RLTraining("DQN", total_steps=400, episodes=5, options={"learning_starts": 100})
     backend = GymBackend(
         "fruit-tree-v0",
         arguments={"depth": 5},
@@ -253,7 +253,7 @@ def test_a_single_return_outside_the_declared_range_is_an_error(inside: bool, mo
         horizon=5,
         objectives=None,
         reward_range=[(0, 4)] * 6,
-        training=Training(episodes=3),
+        training=RLTraining(episodes=3),
         seed=0,
     )
     assert backend.evaluation_max == 4

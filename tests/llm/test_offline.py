@@ -1,4 +1,4 @@
-"""Plan steps: the log-ratios of the planning samples are fitted to their rewards."""
+"""Offline steps: the log-ratios of the planning samples are fitted to their rewards."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from backends.llm.measure.pools import TEXTS_FILE, load_answers
 from backends.llm.model.decoding import Sampled
 from backends.llm.model.tokens import prompt_tokens
 from backends.llm.policies.adapter import WEIGHTS_FILE
-from backends.llm.train.offline import _totals, contrast, pick, take_plan_steps
-from backends.llm.train.training import PLAN_FOLDER, make_trainer, train
+from backends.llm.train.offline import _totals, contrast, pick, take_offline_steps
+from backends.llm.train.training import OFFLINE_FOLDER, make_trainer, train
 from palm_theory.errors import ArtifactError, InputError
 
 from .conftest import PROMPTS, happiness
@@ -120,7 +120,7 @@ def test_picked_answers_are_distinct_and_come_from_both_ends(available: int, cou
         assert np.count_nonzero(ranks >= available - available // 3) == count // 2
 
 
-def test_plan_steps_lower_the_loss(make_backend, tmp_path: Path):
+def test_offline_steps_lower_the_loss(make_backend, tmp_path: Path):
     """Every step sees all answers to all prompts: what is lowered is one function, whatever was sampled."""
     every = Training(steps=1, prompts_per_step=3, generations=24, plan_steps=40, plan_learning_rate=5e-3)
     backend = make_backend(training=every, planning=Planning(3, 24))
@@ -136,7 +136,7 @@ def test_plan_steps_lower_the_loss(make_backend, tmp_path: Path):
 
     with torch.no_grad():
         error = max(rounding_error(trainer.model, totals))
-    losses = take_plan_steps(backend.problem, HAPPY, folder, prompts, trainer.model, 0, seed=0)
+    losses = take_offline_steps(backend.problem, HAPPY, folder, prompts, trainer.model, 0, seed=0)
     # Before the first step all log-ratios are 0; the loss moves by at most twice what one of them is off.
     assert losses[0] == pytest.approx(np.log(24), abs=2 * DEVIATIONS * error)
     assert losses[-1] < losses[0] - 0.1  # 1.4 ± 0.5 over seeds, which sample other answers
@@ -154,7 +154,7 @@ def test_a_policy_is_planned_then_trained(make_backend):
     assert trained > base + 0.1  # 0.30 ± 0.05 over seeds
 
 
-def test_killed_between_plan_steps_and_training_is_the_same_as_undisturbed(
+def test_killed_between_offline_steps_and_training_is_the_same_as_undisturbed(
     make_backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     backend = make_backend(training=PLANNED)
@@ -167,7 +167,7 @@ def test_killed_between_plan_steps_and_training_is_the_same_as_undisturbed(
         return seen
 
     assert run(tmp_path / "whole")[-1] == (5, 5)
-    assert not (tmp_path / "whole" / PLAN_FOLDER).exists()
+    assert not (tmp_path / "whole" / OFFLINE_FOLDER).exists()
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -176,14 +176,14 @@ def test_killed_between_plan_steps_and_training_is_the_same_as_undisturbed(
         patched.setattr("transformers.Trainer.train", killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "cut")
-    assert (tmp_path / "cut" / PLAN_FOLDER / WEIGHTS_FILE).is_file()
-    monkeypatch.setattr("backends.llm.train.training.take_plan_steps", killed)
+    assert (tmp_path / "cut" / OFFLINE_FOLDER / WEIGHTS_FILE).is_file()
+    monkeypatch.setattr("backends.llm.train.training.take_offline_steps", killed)
     run(tmp_path / "cut")
     whole, cut = (load_file(tmp_path / name / "adapter" / WEIGHTS_FILE) for name in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-def test_plan_steps_without_samples_are_refused(make_backend, tmp_path: Path):
+def test_offline_steps_without_samples_are_refused(make_backend, tmp_path: Path):
     with pytest.raises(InputError, match="planning samples"):
         train(make_backend(training=PLANNED).problem, HAPPY, tmp_path, 0, lambda done, total: None)
 

@@ -47,34 +47,34 @@ def adapters(chat: Chat, tmp_path_factory: pytest.TempPathFactory) -> list[Adapt
 
 
 def test_sampling_is_reproducible_and_stops_at_the_end_token(chat: Chat):
-    session = Reference(chat).open()
-    first, again = session.generate(PROMPTS, 20, seed=5), session.generate(PROMPTS, 20, seed=5)
-    assert first == again != session.generate(PROMPTS, 20, seed=6)
+    loaded = Reference(chat).open()
+    first, again = loaded.generate(PROMPTS, 20, seed=5), loaded.generate(PROMPTS, 20, seed=5)
+    assert first == again != loaded.generate(PROMPTS, 20, seed=6)
     assert all("<end>" not in text and text.tokens <= 6 for row in first for text in row)
     assert {text.finished for row in first for text in row} == {True, False}
     assert all(text.tokens == 6 for row in first for text in row if not text.finished)
 
 
 def test_sampled_frequencies_are_the_models_probabilities(chat: Chat):
-    session = Reference(chat).open()
-    tokens = prompt_tokens(session.tokenizer, PROMPTS[0], None)
-    exact = next_token_logprobs(session.model, [tokens], [[0]], 0)[0, 0].exp().detach().numpy()
-    first = [row.tokens[0] for row in session.sample([tokens], 1000, seed=0)[0]]
+    loaded = Reference(chat).open()
+    tokens = prompt_tokens(loaded.tokenizer, PROMPTS[0], None)
+    exact = next_token_logprobs(loaded.model, [tokens], [[0]], 0)[0, 0].exp().detach().numpy()
+    first = [row.tokens[0] for row in loaded.sample([tokens], 1000, seed=0)[0]]
     counts = np.bincount(first, minlength=len(exact)) / 1000
     assert np.abs(counts - exact).max() < 5 * math.sqrt(0.25 / 1000)
 
 
 def test_logprobs_do_not_depend_on_padding(chat: Chat):
-    session = Reference(chat).open()
-    prompts = [prompt_tokens(session.tokenizer, prompt, None) for prompt in PROMPTS]
+    loaded = Reference(chat).open()
+    prompts = [prompt_tokens(loaded.tokenizer, prompt, None) for prompt in PROMPTS]
     answers = [[3, 4, 0], [5]]
 
     def scored(rows: slice) -> list[torch.Tensor]:
-        return gather_logprobs(next_token_logprobs(session.model, prompts[rows], answers[rows], 0), answers[rows])
+        return gather_logprobs(next_token_logprobs(loaded.model, prompts[rows], answers[rows], 0), answers[rows])
 
     with torch.no_grad():
         together, alone = scored(slice(2)), [*scored(slice(0, 1)), *scored(slice(1, 2))]
-        error = rounding_error(session.model, lambda: scored(slice(2)))
+        error = rounding_error(loaded.model, lambda: scored(slice(2)))
     assert_equal_but_for_rounding(together, alone, error)
 
 

@@ -18,10 +18,10 @@ from palm_theory import Certificate, Portfolio, Value
 from palm_theory.certify.certificate import Kind
 from palm_theory.contract.declarations import Declarations
 from palm_theory.members import Member
-from palm_theory.serving.answer import Router
+from palm_theory.serving.answer import ServerState
 from palm_theory.serving.app import make_app
 from palm_theory.serving.asking import Asker
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 from palm_theory.serving.server import Server
 from palm_theory.serving.upstream import Upstream, UpstreamSettings
 
@@ -67,11 +67,11 @@ class Running:
         self.url = server.url
 
     @property
-    def router(self) -> Router:
-        return self.server.router
+    def state(self) -> ServerState:
+        return self.server.state
 
     def stop(self) -> None:
-        if not self.router.draining:
+        if not self.state.draining:
             self.server.drain()
         self.thread.join(30)
         assert not self.thread.is_alive(), "the server did not stop"
@@ -87,9 +87,9 @@ def serve() -> Iterator[Serve]:
 
     def start(portfolio: Portfolio, answerer: object, keys: tuple[str, ...] = (), **options: object) -> Running:
         asker = Asker(portfolio, options.pop("profiles", None), options.pop("default", None))  # type: ignore[arg-type]
-        limits = options.pop("limits", None) or Limits(shutdown_seconds=5)
-        router = Router(asker, answerer, limits, **options)  # type: ignore[arg-type]
-        started.append(Running(Server(make_app(router, keys), "127.0.0.1", 0)))
+        limits = options.pop("limits", None) or ServerLimits(shutdown_seconds=5)
+        state = ServerState(asker, answerer, limits, **options)  # type: ignore[arg-type]
+        started.append(Running(Server(make_app(state, keys), "127.0.0.1", 0)))
         return started[-1]
 
     yield start

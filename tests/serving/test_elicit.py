@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx2 as httpx
 
 from palm_theory import Portfolio
-from palm_theory.serving.answer import Router
+from palm_theory.serving.answer import ServerState
 from palm_theory.serving.app import make_app
 from palm_theory.serving.asking import Asker
 from palm_theory.serving.elicit import add_elicitation
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 from palm_theory.serving.server import Server
 from palm_theory.users.elicitation import Elicitation
 from palm_theory.users.profiles import Profiles
@@ -20,11 +20,11 @@ from tests.serving.conftest import FakeUpstream, Running, forwarding
 
 def test_answers_become_weights_that_serve(portfolio: Portfolio, upstream: FakeUpstream, tmp_path: Path):
     profiles = Profiles(tmp_path / "profiles.sqlite", portfolio)
-    limits = Limits(shutdown_seconds=5)
-    router = Router(Asker(portfolio, profiles), forwarding(upstream.url, portfolio), limits)
+    limits = ServerLimits(shutdown_seconds=5)
+    state = ServerState(Asker(portfolio, profiles), forwarding(upstream.url, portfolio), limits)
     elicitation = Elicitation.of(portfolio, max_questions=4)
     running = Running(
-        Server(make_app(router, extend=lambda app: add_elicitation(app, elicitation, profiles, limits)), "127.0.0.1", 0)
+        Server(make_app(state, extend=lambda app: add_elicitation(app, elicitation, profiles, limits)), "127.0.0.1", 0)
     )
     try:
         url = f"{running.url}/v1/palm/elicit/ann"

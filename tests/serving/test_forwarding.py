@@ -12,7 +12,7 @@ import pytest
 from openai import APIError, APIStatusError, InternalServerError, NotFoundError, OpenAI, RateLimitError
 
 from palm_theory import Portfolio
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 from palm_theory.serving.weights_log import WeightsLog, hashed
 from palm_theory.traffic.log import read_traffic
 from tests.serving.conftest import Serve, forwarding
@@ -110,7 +110,7 @@ def test_faults_of_the_upstream_are_clean_errors(
 def test_a_policy_the_upstream_does_not_have_is_our_fault_not_the_clients(serve: Serve, portfolio: Portfolio, upstream):
     upstream.models = ["p00", "p01"]
     running = serve(portfolio, forwarding(upstream.url, portfolio))
-    wait_until(lambda: "does not list p02" in (running.router.not_ready() or ""))
+    wait_until(lambda: "does not list p02" in (running.state.not_ready() or ""))
     assert httpx.get(f"{running.url}/readyz").status_code == 503
     with pytest.raises(InternalServerError) as caught:
         client(running.url).chat.completions.create(model="p02", messages=say("x"))
@@ -131,7 +131,7 @@ def test_an_upstream_that_dies_in_a_stream_ends_it_with_an_error(serve: Serve, p
 
 def test_an_upstream_that_went_away_and_came_back(serve: Serve, portfolio: Portfolio, upstream):
     running = serve(portfolio, forwarding(upstream.url, portfolio, check_seconds=0.05))
-    wait_until(lambda: running.router.not_ready() is None)
+    wait_until(lambda: running.state.not_ready() is None)
     assert httpx.get(f"{running.url}/readyz").json() == {"status": "ready"}
     client(running.url).chat.completions.create(model="palm", messages=say("x"))
     upstream.stop()
@@ -153,12 +153,12 @@ def test_a_client_that_leaves_takes_its_request_with_it(serve: Serve, portfolio:
     with pytest.raises(APIError):
         client(running.url).with_options(timeout=0.2).chat.completions.create(model="palm", messages=say("hang"))
     assert upstream.cancelled.wait(20)
-    wait_until(lambda: running.router.in_flight == 0)
+    wait_until(lambda: running.state.in_flight == 0)
     assert 'status="499"' in httpx.get(f"{running.url}/metrics").text
 
 
 def test_shutdown_finishes_what_runs_and_refuses_what_comes(serve: Serve, portfolio: Portfolio, upstream):
-    running = serve(portfolio, forwarding(upstream.url, portfolio), limits=Limits(shutdown_seconds=20))
+    running = serve(portfolio, forwarding(upstream.url, portfolio), limits=ServerLimits(shutdown_seconds=20))
     answers: list[str] = []
 
     def ask() -> None:
@@ -180,7 +180,7 @@ def test_shutdown_finishes_what_runs_and_refuses_what_comes(serve: Serve, portfo
 
 
 def test_what_still_runs_when_the_time_is_over_is_told_so(serve: Serve, portfolio: Portfolio, upstream):
-    running = serve(portfolio, forwarding(upstream.url, portfolio), limits=Limits(shutdown_seconds=0.2))
+    running = serve(portfolio, forwarding(upstream.url, portfolio), limits=ServerLimits(shutdown_seconds=0.2))
     caught: list[APIStatusError] = []
 
     def ask() -> None:
@@ -198,7 +198,8 @@ def test_what_still_runs_when_the_time_is_over_is_told_so(serve: Serve, portfoli
 
 
 def test_too_many_at_once_are_told_to_come_back(serve: Serve, portfolio: Portfolio, upstream):
-    running = serve(portfolio, forwarding(upstream.url, portfolio), limits=Limits(in_flight=1, shutdown_seconds=5))
+    limits = ServerLimits(in_flight=1, shutdown_seconds=5)
+    running = serve(portfolio, forwarding(upstream.url, portfolio), limits=limits)
     first = threading.Thread(
         target=lambda: client(running.url).chat.completions.create(model="palm", messages=say("slow"))
     )
@@ -248,7 +249,7 @@ def test_metrics_and_the_weights_log_say_who_was_served(serve: Serve, portfolio:
     assert traffic.has_weights.tolist() == [True, False]
     assert "secret" not in log.read_text()
     assert "ann" not in log.read_text()
-    wait_until(lambda: running.router.in_flight == 0)  # an answer is counted after its last byte
+    wait_until(lambda: running.state.in_flight == 0)  # an answer is counted after its last byte
     text = httpx.get(f"{running.url}/metrics").text
     assert 'palm_requests_total{endpoint="chat/completions",policy="p02",status="200"} 1.0' in text
     assert 'palm_predicted_regret_count{policy="p02"} 1.0' in text

@@ -10,10 +10,10 @@ import httpx2 as httpx
 import pytest
 
 from palm_theory import Portfolio
-from palm_theory.serving.limits import Limits
+from palm_theory.serving.limits import ServerLimits
 from tests.serving.conftest import FakeUpstream, Running, Serve, forwarding
 
-LIMITS = Limits(body_bytes=20_000, header_bytes=4_000, body_seconds=1.0, shutdown_seconds=5)
+LIMITS = ServerLimits(body_bytes=20_000, header_bytes=4_000, body_seconds=1.0, shutdown_seconds=5)
 CHAT = "/v1/chat/completions"
 JSON = {"content-type": "application/json"}
 GOOD = b'{"model":"palm","messages":[{"role":"user","content":"x"}]}'

@@ -15,7 +15,7 @@ from backends.llm.runs import Runs, adapter_of
 from backends.llm.work.jobs import PROGRESS_FILE, Job, TrainJob
 
 # Rough costs of one completion in each phase, in completions sampled from the base model: only the bar goes by them.
-PLAN_STEP_COST = 2.0
+OFFLINE_STEP_COST = 2.0
 TRAIN_COST = 4.0
 EVALUATE_COST = 2.0
 POLL_SECONDS = 1.0
@@ -62,7 +62,7 @@ class RunProgress:
         problem, training = self.runs.problem, self.runs.problem.training
         pools = [self.runs.planning_pool, self.runs.held_out_pool]
         rows = training.prompts_per_step * training.generations
-        train = rows * (training.plan_steps * PLAN_STEP_COST + training.steps * TRAIN_COST)
+        train = rows * (training.plan_steps * OFFLINE_STEP_COST + training.steps * TRAIN_COST)
         evaluate = len(problem.held_out) * problem.evaluation.generations * EVALUATE_COST
         total = sum(_cost(pool) for pool in pools) + self.policies * (train + evaluate)
         done = sum(_cost(pool) * pool.fraction() for pool in pools)

@@ -68,16 +68,16 @@ class Pool:
 def sample_chunks(problem: Problem, pool: Pool, share: int, shares: int, progress: Progress) -> None:
     """Sample and score the chunks share, share + shares, share + 2·shares, … that are not there yet."""
     mine = list(pool.chunks)[share::shares]
-    session = None
+    base = None
     for done, start in enumerate(mine):
         progress(done, len(mine))
         if pool.part(start).exists() or pool.is_done:
             continue
-        session = session or Reference(problem.chat).open()
+        base = base or Reference(problem.chat).open()
         asked = pool.prompts[start : start + CHUNK]
-        sampled = session.sample(session.prompts(asked), pool.samples, pool.seed + start)
+        sampled = base.sample(base.prompts(asked), pool.samples, pool.seed + start)
         flat = [prompt for prompt in asked for _ in range(pool.samples)]
-        texts = [text for row in session.texts(sampled) for text in row]
+        texts = [text for row in base.texts(sampled) for text in row]
         scores = np.stack([score(reward, flat, texts, problem.reward_max) for reward in problem.rewards], axis=-1)
         rows = [row for answers in sampled for row in answers]
         record = {

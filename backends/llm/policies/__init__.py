@@ -1,7 +1,7 @@
 """Ways to realise a policy. To the core all are alike: the same evaluation, the same audit, the same select."""
 
 from backends.llm.policies.adapter import Adapter, Reference
-from backends.llm.policies.base import LLMPolicy, Replies, Session
+from backends.llm.policies.base import LLMPolicy, LoadedPolicy, Replies
 from backends.llm.policies.gibbs import GibbsResampling
 from backends.llm.policies.mixture import DecodingMixture
 from backends.llm.policies.soup import make_soup
@@ -12,9 +12,9 @@ __all__ = [
     "DecodingMixture",
     "GibbsResampling",
     "LLMPolicy",
+    "LoadedPolicy",
     "Reference",
     "Replies",
-    "Session",
     "load_policy",
     "make_soup",
     "policy_digest",

@@ -14,7 +14,7 @@ import numpy as np
 from backends.llm.model.decoding import Sampled
 from backends.llm.model.scoring import next_token_logprobs
 from backends.llm.model.tokens import Tokens
-from backends.llm.policies.base import LLMPolicy, TokenSession
+from backends.llm.policies.base import LLMPolicy, TokenSampler
 from backends.llm.rewards import Reward
 from backends.llm.settings import Chat
 from palm_theory.errors import ArtifactError
@@ -32,8 +32,8 @@ class Reference(LLMPolicy):
 
     kind: ClassVar[str] = "reference"
 
-    def open(self) -> TokenSession:
-        return ReferenceSession(self.chat)
+    def open(self) -> TokenSampler:
+        return ReferenceSampler(self.chat)
 
     def write(self, folder: Path) -> dict[str, Any]:
         return {}
@@ -58,8 +58,8 @@ class Adapter(LLMPolicy):
     folder: str
     name: str = ""
 
-    def open(self) -> TokenSession:
-        return AdapterSession(self.chat, self.folder)
+    def open(self) -> TokenSampler:
+        return AdapterSampler(self.chat, self.folder)
 
     def write(self, folder: Path) -> dict[str, Any]:
         copy_adapter(Path(self.folder), folder)
@@ -74,14 +74,14 @@ class Adapter(LLMPolicy):
         return {"adapter": adapter_digest(self.folder, self.chat.model)}
 
 
-class PlainSession(TokenSession):
+class PlainSampler(TokenSampler):
     """One causal model in memory, sampled and scored as it is."""
 
     def logprobs(self, prompts: Sequence[Tokens], answers: Sequence[Tokens]) -> Any:
         return next_token_logprobs(self.model, prompts, answers, self.tokenizer.pad_token_id)
 
 
-class ReferenceSession(PlainSession):
+class ReferenceSampler(PlainSampler):
     """The base model in memory."""
 
     def divergences(self, prompts: Sequence[Tokens], answers: Sequence[Sequence[Sampled]]) -> tuple[Array, Array]:
@@ -93,7 +93,7 @@ class ReferenceSession(PlainSession):
         return self.logprobs(prompts, answers)
 
 
-class AdapterSession(PlainSession):
+class AdapterSampler(PlainSampler):
     """The base model with one adapter in memory; the reference is the same model with the adapter off."""
 
     def __init__(self, chat: Chat, folder: str) -> None:

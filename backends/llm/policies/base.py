@@ -40,7 +40,7 @@ class Replies:
     divergence_check: Array | None
 
 
-class Session(ABC):
+class LoadedPolicy(ABC):
     """A policy with its model in memory: for many calls in a row."""
 
     @abstractmethod
@@ -62,7 +62,7 @@ class LLMPolicy(ABC):
     chat: Chat
 
     @abstractmethod
-    def open(self) -> Session:
+    def open(self) -> LoadedPolicy:
         """Load what the policy needs. Raises InputError or ArtifactError where that cannot be done."""
 
     @abstractmethod
@@ -83,8 +83,8 @@ class LLMPolicy(ABC):
         return self.open().generate(prompts, generations, seed)
 
 
-class TokenSession(Session):
-    """A session of a policy that samples token by token and can score what it sampled.
+class TokenSampler(LoadedPolicy):
+    """A loaded policy that samples token by token and can score what it sampled.
 
     Subclasses say how probable every next token is.
     """

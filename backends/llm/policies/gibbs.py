@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import logsumexp, xlogy
 
-from backends.llm.policies.adapter import ReferenceSession
-from backends.llm.policies.base import LLMPolicy, Replies, Session
+from backends.llm.policies.adapter import ReferenceSampler
+from backends.llm.policies.base import LLMPolicy, LoadedPolicy, Replies
 from backends.llm.rewards import Reward, reward_parameters, score
 from backends.llm.settings import Chat
 from backends.llm.texts import Completion
@@ -48,8 +48,8 @@ class GibbsResampling(LLMPolicy):
         if not (math.isfinite(self.beta) and self.beta >= 0):
             raise InputError(f"beta must be finite and >= 0, got {self.beta}")
 
-    def open(self) -> Session:
-        return GibbsSession(self)
+    def open(self) -> LoadedPolicy:
+        return GibbsResampler(self)
 
     def write(self, folder: Path) -> dict[str, Any]:
         return self.content()
@@ -72,12 +72,12 @@ class GibbsResampling(LLMPolicy):
         }
 
 
-class GibbsSession(Session):
+class GibbsResampler(LoadedPolicy):
     """The base model in memory, with the rewards that choose among its answers."""
 
     def __init__(self, policy: GibbsResampling) -> None:
         self.policy = policy
-        self.base = ReferenceSession(policy.chat)
+        self.base = ReferenceSampler(policy.chat)
 
     def generate(self, prompts: Sequence[str], generations: int = 1, seed: int = 0) -> list[list[Completion]]:
         """Each of the ``generations`` completions comes from a pool of its own."""

@@ -12,7 +12,7 @@ from backends.llm.model.decoding import Experts
 from backends.llm.model.scoring import next_token_logprobs
 from backends.llm.model.tokens import Tokens
 from backends.llm.policies.adapter import adapter_digest, attach_adapters, check_adapter, copy_adapter
-from backends.llm.policies.base import LLMPolicy, TokenSession
+from backends.llm.policies.base import LLMPolicy, TokenSampler
 from backends.llm.rewards import Reward
 from backends.llm.settings import Chat
 from palm_theory.errors import InputError
@@ -35,8 +35,8 @@ class DecodingMixture(LLMPolicy):
     def __post_init__(self) -> None:
         check_coefficients(self.folders, self.coefficients)
 
-    def open(self) -> TokenSession:
-        return MixtureSession(self.chat, self.folders, self.coefficients)
+    def open(self) -> TokenSampler:
+        return MixtureSampler(self.chat, self.folders, self.coefficients)
 
     def write(self, folder: Path) -> dict[str, Any]:
         for source, target in zip(self.folders, _expert_folders(folder, len(self.folders)), strict=True):
@@ -69,7 +69,7 @@ def check_coefficients(folders: Sequence[str], coefficients: Sequence[float]) ->
         raise InputError(f"coefficients must be >= 0 and sum to 1, got {list(coefficients)}")
 
 
-class MixtureSession(TokenSession):
+class MixtureSampler(TokenSampler):
     """K adapters in memory; each forward pass holds every row once an expert."""
 
     def __init__(self, chat: Chat, folders: Sequence[str], coefficients: Sequence[float]) -> None:

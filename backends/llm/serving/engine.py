@@ -19,7 +19,7 @@ from backends.llm.serving.draw import Drawer, draw
 from backends.llm.serving.prompt import question_tokens
 from backends.llm.serving.text import TextStream
 from palm_theory.errors import InputError
-from palm_theory.serving.engine import Deliver, Event, Piece, Question, Started
+from palm_theory.serving.engine import Deliver, Event, Piece, Question, Started, Ticket
 from palm_theory.serving.errors import ApiError, bad_request, unavailable
 
 logger = logging.getLogger(__name__)
@@ -49,10 +49,10 @@ class EngineSettings:
                 raise InputError(f"{field.name} must be >= 1, got {getattr(self, field.name)}")
 
 
-class Job:
-    """A question in the engine: the ticket its asker holds."""
+class EngineTicket(Ticket):
+    """A question in the engine, as its asker holds it."""
 
-    def __init__(self, question: Question, deliver: Deliver, forget: Callable[[Job], None]) -> None:
+    def __init__(self, question: Question, deliver: Deliver, forget: Callable[[EngineTicket], None]) -> None:
         self.question = question
         self.prompt: Tokens = []
         self.max_tokens = 0
@@ -77,13 +77,13 @@ class Job:
 
 
 class Row:
-    """One choice of a job."""
+    """One choice of a ticket's question."""
 
-    def __init__(self, job: Job, choice: int, tokenizer: Any) -> None:
-        self.job = job
+    def __init__(self, ticket: EngineTicket, choice: int, tokenizer: Any) -> None:
+        self.ticket = ticket
         self.choice = choice
-        self.drawer = Drawer.of(job.question.sampling, choice)
-        self.text = TextStream(tokenizer, job.question.sampling.stops)
+        self.drawer = Drawer.of(ticket.question.sampling, choice)
+        self.text = TextStream(tokenizer, ticket.question.sampling.stops)
         self.generated = 0
         self.token = 0
 
@@ -91,17 +91,17 @@ class Row:
         """Append a token and deliver its text; whether the row goes on."""
         self.generated += 1
         self.token = token
-        limit = self.generated >= self.job.max_tokens
+        limit = self.generated >= self.ticket.max_tokens
         if token in ends:
-            self.job.deliver(Piece(self.choice, self.text.finish(), 1, "stop"))
+            self.ticket.deliver(Piece(self.choice, self.text.finish(), 1, "stop"))
             return False
         text = self.text.push(token)
         if self.text.stopped or limit:
             text += self.text.finish()
-            self.job.deliver(Piece(self.choice, text, 1, "stop" if self.text.stopped else "length"))
+            self.ticket.deliver(Piece(self.choice, text, 1, "stop" if self.text.stopped else "length"))
             return False
-        self.job.deliver(Piece(self.choice, text, 1))
-        return not self.job.cancelled
+        self.ticket.deliver(Piece(self.choice, text, 1))
+        return not self.ticket.cancelled
 
 
 class AdapterEngine:
@@ -125,7 +125,7 @@ class AdapterEngine:
             raise InputError(f"the policies have different base models or dtypes: {sorted(chats)}")
         self._policies = tuple(policies)
         self._settings = settings
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[EngineTicket] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._state: str | None = "policies are loading"
@@ -162,19 +162,19 @@ class AdapterEngine:
         if self._thread.is_alive():
             self._thread.join()
 
-    def ask(self, question: Question, deliver: Deliver) -> Job:
+    def ask(self, question: Question, deliver: Deliver) -> EngineTicket:
         """Queue a question. Raises ApiError 400 where it never fits, 503 where the queue is full or loading failed."""
         if question.choices > self._settings.rows:
             raise bad_request(f"n must be at most {self._settings.rows}, got {question.choices}", "n")
-        job = Job(question, deliver, self._forget)
+        ticket = EngineTicket(question, deliver, self._forget)
         with self._changed:
             if self._failed or self._stopping:
                 raise unavailable(self._state or "the server is shutting down", "unavailable", 5)
             if len(self._waiting) >= self._settings.queue:
                 raise unavailable("the queue is full", "overloaded")
-            self._waiting.append(job)
+            self._waiting.append(ticket)
             self._changed.notify()
-        return job
+        return ticket
 
     def _run(self) -> None:
         try:
@@ -183,8 +183,8 @@ class AdapterEngine:
             logger.exception("the policies cannot be loaded")
             with self._changed:
                 self._failed, self._state = True, f"the policies cannot be loaded: {error}"
-                for job in self._waiting:
-                    job.deliver(unavailable("the policies cannot be loaded; see the log", "unavailable", 5))
+                for ticket in self._waiting:
+                    ticket.deliver(unavailable("the policies cannot be loaded; see the log", "unavailable", 5))
                 self._waiting.clear()
             return
         self._state = None
@@ -196,8 +196,8 @@ class AdapterEngine:
             except Exception:
                 # Out of memory, say: those in the batch are told, and the next start with an empty one.
                 logger.exception("a step of the engine failed")
-                for job in {row.job for row in self._batch.choices}:
-                    job.deliver(ApiError(500, "the engine failed; see the log", code="engine_error"))
+                for ticket in {row.ticket for row in self._batch.choices}:
+                    ticket.deliver(ApiError(500, "the engine failed; see the log", code="engine_error"))
                 self._batch = self._empty_batch()
 
     def _wait_for_work(self) -> bool:
@@ -228,20 +228,21 @@ class AdapterEngine:
         return Batch(self._model, self._tokenizer.pad_token_id, mixed=self._mixed)
 
     def _step(self, batch: Batch[Row]) -> None:
-        batch.keep([i for i, row in enumerate(batch.choices) if not row.job.cancelled])
+        batch.keep([i for i, row in enumerate(batch.choices) if not row.ticket.cancelled])
         if batch.choices:
             self._draw(batch, batch.step([row.token for row in batch.choices]), 0)
-        jobs = self._admitted(batch)
-        if jobs:
+        tickets = self._admitted(batch)
+        if tickets:
             first = len(batch.choices)
-            groups = [[Row(job, choice, self._tokenizer) for choice in range(job.question.choices)] for job in jobs]
-            for job in jobs:
-                job.deliver(Started(len(job.prompt)))
+            groups = [[Row(ticket, k, self._tokenizer) for k in range(ticket.question.choices)] for ticket in tickets]
+            prompts, adapters = zip(*((ticket.prompt, self._adapter(ticket)) for ticket in tickets), strict=True)
+            for ticket in tickets:
+                ticket.deliver(Started(len(ticket.prompt)))
             try:
-                logits = batch.join(groups, [job.prompt for job in jobs], [self._adapter(job) for job in jobs])
+                logits = batch.join(groups, prompts, adapters)
             except Exception:
-                for job in jobs:
-                    job.deliver(ApiError(500, "the engine failed; see the log", code="engine_error"))
+                for ticket in tickets:
+                    ticket.deliver(ApiError(500, "the engine failed; see the log", code="engine_error"))
                 raise
             self._draw(batch, logits, first)
 
@@ -252,61 +253,61 @@ class AdapterEngine:
         going_on = [row.take(token, self._ends) for row, token in zip(rows, tokens, strict=True)]
         batch.keep([*range(first), *(first + i for i, on in enumerate(going_on) if on)])
 
-    def _adapter(self, job: Job) -> str:
-        policy = job.question.policy
+    def _adapter(self, ticket: EngineTicket) -> str:
+        policy = ticket.question.policy
         return f"p{policy:02d}" if isinstance(self._policies[policy], Adapter) else BASE
 
-    def _admitted(self, batch: Batch[Row]) -> list[Job]:
+    def _admitted(self, batch: Batch[Row]) -> list[EngineTicket]:
         """The questions that join now, first come, first served: those at the head of the queue that fit."""
         settings = self._settings
         count = len(batch.choices)
-        longest = max((row.job.longest for row in batch.choices), default=0)
-        jobs: list[Job] = []
+        longest = max((row.ticket.longest for row in batch.choices), default=0)
+        tickets: list[EngineTicket] = []
         width = 0
         while True:
             with self._changed:
-                job = self._waiting[0] if self._waiting else None
-            if job is None:
+                ticket = self._waiting[0] if self._waiting else None
+            if ticket is None:
                 break
-            if job.cancelled or not self._prepared(job):
-                self._forget(job)
+            if ticket.cancelled or not self._prepared(ticket):
+                self._forget(ticket)
                 continue
-            rows = count + job.question.choices
-            wider = max(width, len(job.prompt))
-            reach = max(longest, job.longest)
+            rows = count + ticket.question.choices
+            wider = max(width, len(ticket.prompt))
+            reach = max(longest, ticket.longest)
             if count and (rows > settings.rows or rows * reach > settings.cache_tokens):
                 break
-            if jobs and wider * (len(jobs) + 1) > settings.prefill_tokens:
+            if tickets and wider * (len(tickets) + 1) > settings.prefill_tokens:
                 break
-            self._forget(job)
-            jobs.append(job)
+            self._forget(ticket)
+            tickets.append(ticket)
             count, width, longest = rows, wider, reach
-        return jobs
+        return tickets
 
-    def _forget(self, job: Job) -> None:
-        """Take a job out of the queue, if it is there."""
+    def _forget(self, ticket: EngineTicket) -> None:
+        """Take a ticket out of the queue, if it is there."""
         with self._changed, contextlib.suppress(ValueError):
-            self._waiting.remove(job)
+            self._waiting.remove(ticket)
 
-    def _prepared(self, job: Job) -> bool:
-        """Fill in a job's tokens, once; False where it was refused."""
-        if job.prompt:
+    def _prepared(self, ticket: EngineTicket) -> bool:
+        """Fill in a ticket's tokens, once; False where it was refused."""
+        if ticket.prompt:
             return True
-        chat = self._policies[job.question.policy].chat
+        chat = self._policies[ticket.question.policy].chat
         try:
-            prompt = question_tokens(self._tokenizer, job.question.messages, chat.system_prompt)
+            prompt = question_tokens(self._tokenizer, ticket.question.messages, chat.system_prompt)
             limit = min(self._settings.prompt_tokens, self._context - 1)
             if len(prompt) > limit:
                 raise ApiError(
                     400,
                     f"the prompt has {len(prompt)} tokens, more than the limit of {limit}",
                     code="context_length_exceeded",
-                    param="messages" if isinstance(job.question.messages, tuple) else "prompt",
+                    param="messages" if isinstance(ticket.question.messages, tuple) else "prompt",
                 )
         except ApiError as error:
-            job.deliver(error)
+            ticket.deliver(error)
             return False
-        job.prompt = prompt
-        wanted = job.question.sampling.max_tokens or chat.max_new_tokens
-        job.max_tokens = min(wanted, self._context - len(prompt))
+        ticket.prompt = prompt
+        wanted = ticket.question.sampling.max_tokens or chat.max_new_tokens
+        ticket.max_tokens = min(wanted, self._context - len(prompt))
         return True

@@ -30,7 +30,7 @@ MAX_GRADIENT = 1.0
 """Gradients longer than this are shortened, as TRL's trainers do."""
 
 
-def take_plan_steps(
+def take_offline_steps(
     problem: Problem, weights: Array, samples: Path, prompts: list[Tokens], model: Any, pad: int, seed: int
 ) -> list[float]:
     """Take ``problem.training.plan_steps`` steps for w (d,) on the adapter in ``model``; returns the loss of each, the

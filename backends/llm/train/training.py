@@ -15,14 +15,14 @@ from backends.llm.model.tokens import prompt_tokens, to_completion, training_pro
 from backends.llm.policies.adapter import CONFIG_FILE, WEIGHTS_FILE, check_adapter
 from backends.llm.problem import Problem
 from backends.llm.rewards import Reward, score
-from backends.llm.train.offline import take_plan_steps
+from backends.llm.train.offline import take_offline_steps
 from palm_theory.errors import InputError
 from palm_theory.files import write_atomically
 from palm_theory.geometry.simplex import Array
 
 ADAPTER_FOLDER = "adapter"
 CHECKPOINT_FOLDER = "checkpoints"
-PLAN_FOLDER = "plan-start"
+OFFLINE_FOLDER = "plan-start"
 REPORT_FILE = "trained.json"
 
 
@@ -38,7 +38,7 @@ def train(
     after ``plan_steps`` on the planning samples in ``samples``.
 
     Leaves ``folder``/adapter (PEFT layout) and trained.json, written last, with the training log; checkpoints of a
-    finished run are deleted. Raises InputError where plan steps have no samples.
+    finished run are deleted. Raises InputError where offline steps have no samples.
     """
     before = problem.training.plan_steps
     if before and samples is None:
@@ -48,23 +48,23 @@ def train(
     checkpoint = last_checkpoint(folder / CHECKPOINT_FOLDER)
     if samples is not None and checkpoint is None:
         progress(0, before + problem.training.steps)
-        _start_from_plan(problem, weights, trainer, folder / PLAN_FOLDER, samples, seed)
+        _start_offline(problem, weights, trainer, folder / OFFLINE_FOLDER, samples, seed)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     save_adapter(trainer.model, problem.chat.model, folder / ADAPTER_FOLDER)
     report = {"weights": weights.tolist(), "seed": seed, "log": trainer.state.log_history}
     write_atomically(folder / REPORT_FILE, json.dumps(report).encode())
-    for leftover in (CHECKPOINT_FOLDER, PLAN_FOLDER):
+    for leftover in (CHECKPOINT_FOLDER, OFFLINE_FOLDER):
         shutil.rmtree(folder / leftover, ignore_errors=True)
 
 
-def _start_from_plan(problem: Problem, weights: Array, trainer: Any, folder: Path, samples: Path, seed: int) -> None:
-    """Take the plan steps on the trainer's adapter, or load what they left in ``folder`` when a run was interrupted."""
+def _start_offline(problem: Problem, weights: Array, trainer: Any, folder: Path, samples: Path, seed: int) -> None:
+    """Take the offline steps on the trainer's adapter, or load what they left in ``folder`` before an interruption."""
     if problem.training.plan_steps == 0:
         return
     if not (folder / CONFIG_FILE).is_file():
         tokenizer = trainer.processing_class
         prompts = [prompt_tokens(tokenizer, p, problem.chat.system_prompt) for p in problem.planning_prompts]
-        take_plan_steps(problem, weights, samples, prompts, trainer.model, tokenizer.pad_token_id, seed)
+        take_offline_steps(problem, weights, samples, prompts, trainer.model, tokenizer.pad_token_id, seed)
         save_adapter(trainer.model, problem.chat.model, folder)
     load_weights(trainer.model, folder, problem.chat.model)
 
@@ -100,7 +100,7 @@ def make_trainer(problem: Problem, weights: Array, folder: Path, seed: int) -> A
     rendered = [training_prompt(tokenizer, prompt, chat.system_prompt) for prompt in problem.prompts]
     rows = {"prompt": [rendered[i] for i in order], "index": order}
     # A PeftModel with trained weights would be cloned by TRL as the reference, so the trainer gets the bare base model
-    # and a fresh adapter, into which the plan start is loaded afterwards.
+    # and a fresh adapter, into which the offline start is loaded afterwards.
     trainer = trainer_class(problem.training)(
         model=model,
         args=config,  # type: ignore[arg-type]
