@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import all_values, optimal_bracket, solve, upper_bound_at, witness
+from palm_theory.contract.calls import all_values, optimal_bracket, solve, upper_bound_at, witness, witnessed_problem
 from palm_theory.contract.value import Value
 from palm_theory.errors import CertificateError, InputError
 from palm_theory.geometry.exact import ExactEnvelope
@@ -162,7 +162,7 @@ def _against_optimum(values: Sequence[Value], backend: PolicyBackend, delta: Fra
         "rests_on": "that the policies are worth what the file says, and "
         + ("that the problem is the one in the file" if witnessed else "that J* is nowhere above what the file says"),
     }
-    problem = backend.witnessed_problem() if witnessed else {"type": "word"}
+    problem = witnessed_problem(backend) if witnessed else {"type": "word"}
     kind, constants = problem["type"], problem.get("constants", [0.0] * len(ends))
     rest = {name: part for name, part in problem.items() if name not in ("type", "constants")}
     return epsilon, {"type": kind, "constants": _hexadecimal(constants), "problem": _hexadecimal(rest), **data}

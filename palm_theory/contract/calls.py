@@ -75,6 +75,15 @@ def witness(backend: PolicyBackend, weights: Array) -> Witness:
     return found
 
 
+def witnessed_problem(backend: PolicyBackend) -> Mapping[str, Any]:
+    """``backend.witnessed_problem``. Raises BackendError where it raises or names no type."""
+    with _guarded(backend, "witnessed_problem") as where:
+        problem = dict(backend.witnessed_problem())
+    if not isinstance(problem.get("type"), str):
+        raise BackendError(f"{where} returned a problem of no type")
+    return problem
+
+
 def optimal_value(backend: PolicyBackend, weights: Array) -> float:
     """``backend.optimal_value``, a finite number, at one weight vector (d,). Errors as of ``solve``."""
     array = validate_weights(weights, len(backend.objectives))

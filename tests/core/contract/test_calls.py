@@ -16,6 +16,8 @@ CALLS = {
     "optimize": lambda backend: calls.solve(backend, WEIGHTS),
     "optimal_value": lambda backend: calls.optimal_value(backend, WEIGHTS),
     "optimal_bracket": lambda backend: calls.optimal_bracket(backend, WEIGHTS),
+    "witness": lambda backend: calls.witness(backend, WEIGHTS),
+    "witnessed_problem": calls.witnessed_problem,
     "evaluate": lambda backend: calls.evaluate(backend, None, "p03"),
     "all_values": calls.all_values,
     "surrogate": calls.surrogate,
@@ -25,7 +27,7 @@ CALLS = {
     "save_policy": lambda backend: calls.write_policy(backend, None, None),
     "load_policy": lambda backend: calls.read_policy(backend, None),
 }
-ADD_WEIGHTS = {"optimize", "optimal_value", "optimal_bracket"}
+ADD_WEIGHTS = {"optimize", "optimal_value", "optimal_bracket", "witness"}
 
 
 def answering(member, answer):
@@ -72,6 +74,8 @@ def test_a_full_disk_passes_to_whoever_explains_it():
         ("optimal_bracket", (0.5, 0.4), "it must be two finite numbers, reached <= upper"),
         ("optimal_bracket", (0.5, math.inf), "it must be two finite numbers, reached <= upper"),
         ("optimal_bracket", 0.5, "optimal_bracket at weights .* raised TypeError"),
+        ("witness", 0.5, "witness at weights .* returned 0.5, not a Witness"),
+        ("witnessed_problem", {}, "witnessed_problem returned a problem of no type"),
         ("evaluate", None, "evaluate of policy p03 returned a value of type NoneType"),
         ("evaluate", Value([0.5]), "evaluate of policy p03 returned rewards of shape"),
         ("all_values", [], "all_values returned no values"),
