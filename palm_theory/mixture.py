@@ -29,9 +29,11 @@ def best_mixture(rewards: Array, regularizers: Array, utility: Utility) -> Mixtu
     """maximise u(Σ_k q_k R_k) − Σ_k q_k f_k over q on the simplex, a convex program solved by cvxpy.
 
     If P is a (0, δ)-portfolio and u(R + c·1) = u(R) + c (or f = 0 and u is 1-Lipschitz in ‖·‖_∞), the result is within
-    δ of every policy's u(R(π)) − f(π) (Theorem 4). ``rewards`` (K, d), ``regularizers`` (K,). The numbers returned are
-    recomputed from q, not taken from the solver. Raises InputError where u is not concave by cvxpy's rules,
-    CertificateError where the solver fails.
+    δ of every policy's u(R(π)) − f(π) (Theorem 4). If P is an (ε, 0)-portfolio, f = 0 and u is positively homogeneous,
+    it is at least 1−ε times every policy's u(R(π)) (Theorem 4′).
+
+    ``rewards`` (K, d), ``regularizers`` (K,). The numbers returned are recomputed from q, not taken from the solver.
+    Raises InputError where u is not concave by cvxpy's rules, CertificateError where the solver fails.
     """
     import cvxpy as cp
 

@@ -62,6 +62,54 @@ def test_theorem_4_some_mixture_dominates_every_policy_up_to_delta(d, n, m, seed
         assert math.isclose(min(reached), -delta, abs_tol=1e-7)
 
 
+@settings(max_examples=60)
+@given(
+    st.integers(1, 4),
+    st.integers(1, 8),
+    st.integers(1, 8),
+    seeds,
+    st.sampled_from([0.0, 0.5, 3.0]),
+    st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+)
+def test_theorem_4_prime_the_least_delta_of_a_share_is_that_of_the_best_mixture(d, n, m, seed, f, epsilon):
+    """For every policy: max over w of (1−ε)J_w(π) − L(w) = −max_q min_i [G_i(q) − (1−ε)G_i(π)], both directions."""
+    rng = rng_of(seed)
+    rewards, others = random_front(seed, d=d, n=n), random_front(seed + 1, d=d, n=m)
+    values = rewards - (f * rng.random(n))[:, None]
+    candidates = others - (f * rng.random(m))[:, None]
+    corners = corner_weights(values)
+    for candidate in candidates:
+        needed = ((1 - epsilon) * corners @ candidate - envelope(values, corners)).max()
+        reached = best_minimum_by_program(values - (1 - epsilon) * candidate, np.zeros(n))
+        assert math.isclose(reached, -needed, abs_tol=1e-7)
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 4), st.integers(1, 6), seeds, st.sampled_from([*UTILITIES, ces(0.5), ces(2.0)]))
+def test_theorem_4_prime_homogeneous_utilities_keep_the_share(d, n, seed, utility):
+    """Rewards down to 0.05, where power means are as steep as they like: the share needs no Lipschitz constant."""
+    rng = rng_of(seed)
+    rewards, others = 0.05 + random_front(seed, d=d, n=n), 0.05 + rng.random((6, d))
+    corners = corner_weights(rewards)
+    share = min(1.0, float((envelope(rewards, corners) / envelope(others, corners)).min()))
+    mixture = best_mixture(rewards, np.zeros(n), utility)
+    assert mixture.utility >= share * max(utility(row) for row in others) * (1 - 1e-6)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 4), st.integers(1, 6), seeds, st.sampled_from(TRANSLATION_INVARIANT), st.floats(0, 1))
+def test_theorem_4_prime_with_a_regularizer(d, n, seed, utility, epsilon):
+    rng = rng_of(seed)
+    rewards, others = rng.random((n, d)), rng.random((6, d))
+    f, other_f = 2 * rng.random(n), 2 * rng.random(6)
+    values, candidates = rewards - f[:, None], others - other_f[:, None]
+    corners = corner_weights(values)
+    delta = max(0.0, float(((1 - epsilon) * envelope(candidates, corners) - envelope(values, corners)).max()))
+    mixture = best_mixture(rewards, f, utility)
+    best = max(utility(row) - c for row, c in zip(others, other_f, strict=True))
+    assert mixture.utility >= (1 - epsilon) * best - delta - 1e-6
+
+
 @settings(max_examples=25)
 @given(st.integers(1, 4), st.integers(1, 6), seeds, st.sampled_from(UTILITIES))
 def test_without_a_regularizer_some_mixture_serves_any_lipschitz_utility(d, n, seed, utility):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from backends.bandit import BanditBackend
 from backends.table import TableBackend
 from palm_theory import Value, audit
+from palm_theory.geometry.envelope import corner_weights
 from palm_theory.geometry.simplex import l1_distance
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -144,3 +145,48 @@ def test_palm_reduced_to_a_budget_beats_uniform_and_random_weights(seed):
     rows = {row.strategy: row for row in compare(bandit, policies=6, mu=1.0, alpha=0.1)}
     assert rows["PALM reduced"].size <= 6
     assert rows["PALM reduced"].epsilon < min(rows["uniform"].epsilon, rows["random"].epsilon)
+
+
+def _least_cosine(members: np.ndarray, d: int) -> float:
+    """The least of max_k <u, R_k> over unit u >= 0, from above: at the corners of the members' envelope and a net."""
+    directions = np.abs(np.random.default_rng(0).normal(size=(4000, d)))
+    corners = corner_weights(members)
+    directions = np.vstack([np.eye(d), directions, corners])
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return float((directions @ members.T).max(axis=1).min())
+
+
+@given(seed=SEEDS, d=st.integers(2, 4), size=st.integers(1, 40))
+def test_the_lower_bound_of_theorem_6(seed, d, size):
+    """Policies in the positive part of the unit ball, J*_w = |w|: no portfolio is better than its size allows."""
+    members = np.abs(np.random.default_rng(seed).normal(size=(size, d)))
+    members /= np.linalg.norm(members, axis=1, keepdims=True)
+    psi = math.acos(min(1.0, _least_cosine(members, d)))
+
+    def ball(k: int) -> float:
+        return math.pi ** (k / 2) / math.gamma(k / 2 + 1)
+
+    assert size >= d * ball(d) / (2**d * ball(d - 1)) * psi ** -(d - 1) * (1 - 1e-9)
+    # Attained for d = 2: equal arcs.
+    middles = (np.arange(size) + 0.5) * math.pi / (2 * size)
+    equal = np.column_stack([np.cos(middles), np.sin(middles)])
+    assert math.isclose(size, math.pi / (4 * math.acos(_least_cosine(equal, 2))), rel_tol=1e-9)
+
+
+@given(seed=SEEDS, d=st.integers(1, 5), n=st.integers(1, 30))
+def test_the_steps_of_theorem_6_s_upper_bound(seed, d, n):
+    """x_w = p_w + w: p is 1-Lipschitz and w 2-Lipschitz in x, the loss at most 2|x_w - x_u|², J*_w at least |w|/√d."""
+    rng = np.random.default_rng(seed)
+    rewards = rng.random((n, d)) ** rng.choice([0.3, 1.0, 3.0])
+    rewards /= rewards.max(axis=0)
+    units = np.abs(rng.normal(size=(12, d)) * (rng.random((12, d)) < 0.8)) + 1e-9
+    units = np.vstack([units, units[:4] + 1e-3 * rng.random((4, d))])
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    scores = units @ rewards.T
+    best = rewards[scores.argmax(axis=1)]
+    assert (scores.max(axis=1) >= 1 / math.sqrt(d) - 1e-12).all()
+    apart = np.linalg.norm((best + units)[:, None] - (best + units)[None], axis=2)
+    assert (np.linalg.norm(best[:, None] - best[None], axis=2) <= apart + 1e-12).all()
+    assert (np.linalg.norm(units[:, None] - units[None], axis=2) <= 2 * apart + 1e-12).all()
+    losses = scores.max(axis=1)[:, None] - units @ best.T
+    assert (losses <= 2 * apart**2 + 1e-12).all()
