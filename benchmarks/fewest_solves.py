@@ -81,17 +81,17 @@ def fewest_solves_two_objectives(backend: PolicyBackend, epsilon: float) -> int:
     return solves
 
 
-def fewest_solves_near_corners(values: Array, epsilon: float) -> int:
+def fewest_solves_near_corners(values: Array, epsilon: float, *, monotone: bool = False) -> int:
     """Corners of J* that each need a solve of their own nearby (any d, finitely many policies with vertex values G).
 
     Bound 3: around a corner c, the star of its cells shrunk by s_c must hold a solved weight; the largest number of
-    such stars that are disjoint, from a small integer program.
+    such stars that are disjoint, from a small integer program. ``monotone``: whoever proves knows that f = 0, and calls the vertices of the simplex.
     """
     corners = corner_weights(values)
     optimum = lower_envelope(values, corners).best
     table = scalarize(values, corners)
     touches = table >= optimum[:, None] - 1e3 * rounding_at(values, corners)[:, None]
-    scales = np.array([_scale(k, corners, optimum, epsilon) for k in range(len(corners))])
+    scales = np.array([_scale(k, corners, optimum, epsilon, monotone=monotone) for k in range(len(corners))])
     counted = np.flatnonzero(scales < 1)
     conflicts = []
     for i, j in itertools.combinations(counted, 2):
@@ -112,19 +112,21 @@ def fewest_solves_near_corners(values: Array, epsilon: float) -> int:
     return int(np.floor(-answer.fun + 1e-6))
 
 
-def _scale(k: int, corners: Array, optimum: Array, epsilon: float) -> float:
+def _scale(k: int, corners: Array, optimum: Array, epsilon: float, *, monotone: bool) -> float:
     """s_c: how far from corner k, in its star, the nearest solved weight may lie; 0 where k itself must be solved."""
     others = np.delete(np.arange(len(corners)), k)
-    answer = linprog(
-        optimum[others],
-        A_eq=np.vstack([corners[others].T, np.ones(len(others))]),
-        b_eq=np.append(corners[k], 1.0),
-        bounds=(0, None),
-    )
-    if answer.status == 2:
-        return 0.0
-    rise = float(answer.fun - optimum[k])
     allowed = float(optimum[k]) * epsilon / (1 - epsilon)
+    rows, sides = corners[others], optimum[others]
+    if monotone:
+        if corners[k].max() == 1:
+            return 0.0
+        d = len(corners[k])
+        rows = np.vstack([rows, corners[k] - np.eye(d)])
+        sides = np.append(sides, np.full(d, optimum[k] + allowed))
+    answer = linprog(-corners[k], A_ub=rows, b_ub=sides, bounds=(None, None))
+    if answer.status == 3:
+        return 0.0
+    rise = float(-answer.fun - optimum[k])
     return 1.0 if rise <= allowed else (allowed / rise) * (1 + SAFETY) + SAFETY
 
 
@@ -144,7 +146,8 @@ def fewest_solves(name: str, epsilon: float, optimal_values: Array | None) -> in
     if instance.objectives == 2:
         return fewest_solves_two_objectives(instance.make(), epsilon)
     if optimal_values is not None and len(corner_weights(optimal_values)) <= MOST_CORNERS:
-        return fewest_solves_near_corners(optimal_values, epsilon)
+        monotone = instance.make().regularizer_max == 0
+        return fewest_solves_near_corners(optimal_values, epsilon, monotone=monotone)
     return None
 
 

@@ -45,7 +45,7 @@ def test_the_bounds_by_hand() -> None:
     values = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert fewest_exact_solves(backend, values) == 3
     assert fewest_solves_two_objectives(backend, 0.01) == 3
-    assert fewest_solves_near_corners(values, 0.01) == 3
+    assert fewest_solves_near_corners(values, 0.01) == fewest_solves_near_corners(values, 0.01, monotone=True) == 3
     # The chord is 1, the policies cross at 1/2: a target of 1/2 needs the ends alone.
     assert fewest_solves_two_objectives(backend, 0.51) == 2
     assert fewest_solves_near_corners(values, 0.51) == 2
@@ -59,7 +59,9 @@ def test_no_run_is_below_a_bound(seed: int, epsilon: float) -> None:
         exact = build_portfolio(backend, Adaptive(0.0)).vertex_values
         for keep in (True, False):
             solves, _ = spent(backend, Adaptive(epsilon, keep_all=keep))
-            assert solves >= fewest_solves_near_corners(exact, epsilon)
+            fewest = fewest_solves_near_corners(exact, epsilon, monotone=True)
+            assert solves >= fewest
+            assert fewest <= fewest_solves_near_corners(exact, epsilon)
             if d == 2:
                 assert solves >= fewest_solves_two_objectives(backend, epsilon)
                 assert fewest_solves_two_objectives(backend, epsilon) >= fewest_solves_near_corners(exact, epsilon)
