@@ -19,6 +19,8 @@ from palm_theory.geometry.simplex import Array, simplex_lattice
 WORTHLESS_BELOW = 4.0
 """A forecast whose median effective sample size is below this rests on a few lucky answers a prompt."""
 
+LATTICE = 6
+
 
 def empirical_bandit(problem: Problem, rewards: Array) -> BanditBackend:
     """The surrogate of ``problem``: the bandit of the scored samples (prompts, samples, d)."""
@@ -49,8 +51,8 @@ class ForecastQuality:
         return text + advice
 
 
-def forecast_quality(bandit: BanditBackend, samples: int, lattice: int = 6) -> ForecastQuality:
-    """The effective sample sizes over the simplex lattice {k/lattice}."""
-    weights = simplex_lattice(len(bandit.objectives), lattice)
+def forecast_quality(bandit: BanditBackend, samples: int) -> ForecastQuality:
+    """The effective sample sizes over the simplex lattice {k/6}."""
+    weights = simplex_lattice(len(bandit.objectives), LATTICE)
     sizes = np.array([bandit.effective_sample_size(w) for w in weights])
     return ForecastQuality(samples, float(np.median(sizes)), float(sizes.min()))

@@ -14,7 +14,7 @@ from backends.llm.rewards.correctness import correctness
 from backends.llm.rewards.positivity import positivity
 from backends.llm.rewards.readability import readability
 from backends.llm.rewards.relevance import relevance
-from backends.llm.rewards.reward_model import helpfulness
+from backends.llm.rewards.reward_model import RewardModel
 from backends.llm.rewards.safety import safety
 from palm_theory.errors import InputError
 
@@ -27,7 +27,7 @@ def built_in(token_limit: int) -> dict[str, Reward]:
 
 def resolve_reward(reward: Reward | Measure | str, token_limit: int) -> Reward:
     """A Reward from a Reward, a callable (its ``__name__`` becomes the objective's name), or text: a built-in name,
-    ``helpfulness=MODEL`` for a reward model, or ``module:function`` for one's own.
+    ``name=MODEL`` for a reward model, or ``module:function`` for one's own.
 
     Raises InputError on an unknown name, with the names that exist.
     """
@@ -42,7 +42,7 @@ def resolve_reward(reward: Reward | Measure | str, token_limit: int) -> Reward:
         return known[reward]
     name, equals, model = reward.partition("=")
     if equals and name and model:
-        return helpfulness(model, name=name)
+        return Reward(name, RewardModel(model))
     if ":" in reward:
         return resolve_reward(_imported(reward), token_limit)
     raise InputError(

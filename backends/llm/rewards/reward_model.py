@@ -10,7 +10,6 @@ from typing import Any
 
 from backends.llm.identity import known_as
 from backends.llm.model.loading import device, model_identity
-from backends.llm.rewards.base import Reward
 from palm_theory.errors import InputError
 
 
@@ -81,8 +80,3 @@ def _conversation_text(tokenizer: Any, prompt: str, completion: str) -> str:
         return f"{prompt}\n{completion}"
     messages = [{"role": "user", "content": str(prompt)}, {"role": "assistant", "content": str(completion)}]
     return tokenizer.apply_chat_template(messages, tokenize=False)
-
-
-def helpfulness(model: str, *, center: float = 0.0, spread: float = 1.0, name: str = "helpfulness") -> Reward:
-    """A reward model as an objective, e.g. ``Skywork/Skywork-Reward-Llama-3.1-8B``, the paper's helpfulness."""
-    return Reward(name, RewardModel(model, center, spread))

@@ -24,6 +24,11 @@ from palm_theory.serving.errors import ApiError, bad_request, unavailable
 
 logger = logging.getLogger(__name__)
 
+PREFILL_TOKENS = 2048
+"""Prompt tokens (padding included) taken in before the running rows get their next token; one prompt always is."""
+CACHE_TOKENS = 65536
+"""Rows × width that the key-value cache may reach; one question is always taken."""
+
 
 @dataclass(frozen=True)
 class EngineSettings:
@@ -32,16 +37,11 @@ class EngineSettings:
     rows : completions generated together.
     queue : questions that may wait; more are refused.
     prompt_tokens : the longest prompt.
-    prefill_tokens : prompt tokens (padding included) taken in before the running rows get their next token; one prompt
-        is always taken.
-    cache_tokens : rows × width the key-value cache may reach; one question is always taken.
     """
 
     rows: int = 16
     queue: int = 256
     prompt_tokens: int = 4096
-    prefill_tokens: int = 2048
-    cache_tokens: int = 65536
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -275,9 +275,9 @@ class AdapterEngine:
             rows = count + ticket.question.choices
             wider = max(width, len(ticket.prompt))
             reach = max(longest, ticket.longest)
-            if count and (rows > settings.rows or rows * reach > settings.cache_tokens):
+            if count and (rows > settings.rows or rows * reach > CACHE_TOKENS):
                 break
-            if tickets and wider * (len(tickets) + 1) > settings.prefill_tokens:
+            if tickets and wider * (len(tickets) + 1) > PREFILL_TOKENS:
                 break
             self._forget(ticket)
             tickets.append(ticket)
