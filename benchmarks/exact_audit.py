@@ -187,14 +187,14 @@ def check_audit(found: Instance, report: Report, rng: np.random.Generator) -> No
     known = exact.truth(rows[: found.members], rows)
     members, everyone = found.values[: found.members], found.values
     epsilon, delta = float(rng.choice([0.0, 0.0, 0.1, 0.5])), float(rng.choice([0.0, 0.01, 0.3]))
-    for options in ({}, {"epsilon": epsilon}, {"delta": delta}):
+    for asked_epsilon, asked_delta in ((None, None), (epsilon, None), (None, delta)):
         try:
-            certificate = audit(members, reference=everyone, **options)
+            certificate = audit(members, reference=everyone, epsilon=asked_epsilon, delta=asked_delta)
         except PalmError as error:
             report.note(found, "audit refused", error)
             continue
         report.note(found, "audits")
-        check_certificate(found, report, known, certificate, "epsilon" in options)
+        check_certificate(found, report, known, certificate, asked_epsilon is not None)
     certificate = audit(members, reference=everyone)
     for asked in (0.0, 0.05, 0.1, 0.5, 1.0):
         for extra in (0.0, 0.1):

@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from palm_theory.certify.audit import OptimalValueOracle, audit, certify, values_of
-from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate
-from palm_theory.certify.paired import certify_paired
+from palm_theory.certify.audit import best_known, certify
+from palm_theory.certify.certificate import Certificate
+from palm_theory.certify.optimum import Paired
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
-from palm_theory.contract.calls import all_values, solve, surrogate
+from palm_theory.contract.calls import solve, surrogate
 from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.problem import problem_fingerprint
 from palm_theory.contract.registry import resolve_backend
 from palm_theory.errors import BackendError, InputError, OtherProblemError, PalmError
 from palm_theory.files import canonical_json
-from palm_theory.geometry.corners import MultiplicativeGap
 from palm_theory.geometry.simplex import Array
 from palm_theory.portfolio import Portfolio
 from palm_theory.progress import BuildProgress
@@ -242,31 +241,15 @@ def _loaded(solution: Solution) -> object:
 
 
 def _certify(backend: PolicyBackend, chosen: Chosen, solutions: list[Solution]) -> Certificate:
-    if Power.PAIRED_VALUES in backend.powers:
-        policies = [_loaded(solution) for solution in solutions]
-        certificate = certify_paired(backend, [policies[k] for k in chosen.members], policies)
-        return replace(certificate, oracle_calls=len(solutions))
     values = [solution.value for solution in solutions]
-    members = [values[k] for k in chosen.members]
-    size_bound = None if chosen.promise is None else chosen.promise.size_bound
-    oracle = OptimalValueOracle(backend) if Power.OPTIMAL_VALUE in backend.powers else None
-    bounded = oracle is not None or len(chosen.solved.unbounded_vertices()) == 0
-    if bounded and not any(value.is_estimate for value in values):
-        stacked = np.stack([value.vertex_values for value in values_of(members)])
-        return certify(
-            stacked,
-            chosen.solved,
-            oracle,
-            MultiplicativeGap(),
-            size_bound=size_bound,
-            calls_before=len(solutions),
-        )
-    finite = Power.ALL_VALUES in backend.powers
-    reference = all_values(backend) if finite else values
-    certificate = audit(members, reference=reference, evaluation_max=backend.evaluation_max)
-    return replace(
-        certificate,
-        size_bound=size_bound,
-        oracle_calls=len(solutions),
-        reference=f"all {len(reference)} {OF_THE_BACKEND}" if finite else f"the {len(values)} policies solved",
+    known = best_known(
+        backend,
+        measured=any(value.is_estimate for value in values),
+        solved=chosen.solved,
+        found=values,
+        pairs=lambda: [_loaded(solution) for solution in solutions],
     )
+    policies = [known.found[k] for k in chosen.members] if isinstance(known, Paired) and known.found else ()
+    found = certify(known, [values[k] for k in chosen.members], policies=policies)
+    size_bound = None if chosen.promise is None else chosen.promise.size_bound
+    return replace(found, size_bound=size_bound, oracle_calls=len(solutions) + found.oracle_calls)

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from palm_theory.build import build_portfolio
-from palm_theory.certify.audit import OptimalValueOracle, audit
+from palm_theory.certify.audit import audit
 from palm_theory.certify.certificate import Kind
+from palm_theory.certify.optimum import Asked
 from palm_theory.certify.selection import best_subset
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.errors import InputError
@@ -70,8 +69,8 @@ def compare(
         raise InputError(f"policies must be >= 1, got {policies}")
     d = len(backend.objectives)
     weights = sample_dirichlet(d, SAMPLES, seed=seed)
-    oracle = OptimalValueOracle(backend)
-    optimum = np.array([oracle(row)[1] for row in weights])
+    asked = Asked(backend)
+    optimum = asked.upper(weights)
 
     def row(name: str, portfolio: Portfolio) -> StrategyRow:
         return _row(name, portfolio, weights, optimum)
@@ -107,18 +106,7 @@ def _row(name: str, portfolio: Portfolio, weights: Array, optimum: Array) -> Str
 
 
 def _reduced(backend: PolicyBackend, portfolio: Portfolio, size: int) -> Portfolio:
-    oracle = OptimalValueOracle(backend)
-
-    known: dict[bytes, float] = {}
-
-    def optimum(weights: Array) -> Array:
-        # The search for the best subset comes back to the same corners at every step.
-        for row in weights:
-            if row.tobytes() not in known:
-                known[row.tobytes()] = oracle(row)[1]
-        return np.array([known[row.tobytes()] for row in weights])
-
-    members = best_subset(portfolio.vertex_values, optimum, size)
+    members = best_subset(portfolio.vertex_values, Asked(backend).upper, size)
     subset = portfolio.subset([int(k) for k in members])
     return subset.with_certificate(audit(subset, backend))
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palm_theory.certify.audit import DEFAULT_CONFIDENCE, audit
+from palm_theory.certify.audit import audit, certify
 from palm_theory.certify.certificate import Certificate, Kind
-from palm_theory.certify.paired import certify_paired
+from palm_theory.certify.limits import DEFAULT_CONFIDENCE
+from palm_theory.certify.optimum import Certified, Paired, Predicted, Unknown
 from palm_theory.certify.pruning import judged
 from palm_theory.certify.selection import Method, Selection, requirement, smallest_subset
 from palm_theory.contract.backend import PolicyBackend, Power
@@ -198,6 +199,16 @@ class Portfolio:
         """The corner weights of the portfolio's lower envelope, (m, d): where users are worst served (Theorem 3)."""
         return corner_weights(self.vertex_values)
 
+    def certified_optimum(self) -> Certified:
+        """What the certificate implies of J*, given what each policy is worth."""
+        measured = any(value.is_estimate for value in self.policy_values)
+        return Certified(self.vertex_values, self.certificate, measured=measured)
+
+    def predicted_optimum(self) -> Predicted | Unknown:
+        """J* as if every policy were optimal for the weights that it was solved for; unknown where none has any."""
+        trained = [member.weights for member in self.members if member.weights is not None]
+        return Predicted(self.vertex_values, np.stack(trained), self.reward_max) if trained else Unknown()
+
     def mixture(self, utility: Utility) -> Mixture:
         """The best mixture of the policies for a concave monotone utility; see ``mixture.best_mixture``."""
         return best_mixture(self.rewards, self.regularizers, utility)
@@ -210,9 +221,9 @@ class Portfolio:
         """
         if backend is not None:
             self._check_problem(backend)
-            if Power.PAIRED_VALUES in backend.powers and not options:
+            if not options and Power.PAIRED_VALUES in backend.powers:
                 policies = [member.policy for member in self.members]
-                return certify_paired(backend, policies)
+                return certify(Paired(backend), self.policy_values, policies=policies)
         return audit(self, backend, **options)
 
     def _check_problem(self, backend: PolicyBackend) -> None:

@@ -1,100 +1,36 @@
-"""Audits: from a portfolio's values and what is known of J*, a certificate (Theorem 3)."""
+"""Audits: from a portfolio's values and what is known of J*, a certificate (Theorem 3).
+
+``best_known`` is where it is decided which audit applies, ``certify`` carries it out.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from palm_theory.certify.certificate import OF_THE_BACKEND, Certificate, Kind
+from palm_theory.certify.certificate import Certificate, Kind
+from palm_theory.certify.finite import FiniteGaps, Rows
+from palm_theory.certify.limits import DEFAULT_CONFIDENCE, HasValues, stack, values_of
+from palm_theory.certify.optimum import Asked, Finite, Optimum, Paired, Solved
+from palm_theory.certify.paired import certify_paired
 from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import all_values, check_value, optimal_bracket, solve, upper_bound_at
+from palm_theory.contract.calls import all_values, check_value
 from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
-from palm_theory.files import canonical_json
 from palm_theory.geometry.corners import AdditiveGap, Corner, CornerScan, MultiplicativeGap, Target, without_rounding
 from palm_theory.geometry.envelope import lower_envelope, rounding_at
-from palm_theory.geometry.intervals import Method as IntervalMethod
-from palm_theory.geometry.intervals import empirical_bernstein_halfwidth, normal_halfwidth, split_failure
+from palm_theory.geometry.rational import float_above
 from palm_theory.geometry.sandwich import SolvedWeights
 from palm_theory.geometry.simplex import Array, sample_dirichlet
 
 Gap = MultiplicativeGap | AdditiveGap
 
-DEFAULT_CONFIDENCE = 0.95
-
 EXACT_TOLERANCE = 1e-9
 """An upper bound U that exceeds the value reached by at most this multiple of max(|U|, |L|) counts as the exact J*."""
-
-
-class HasValues(Protocol):
-    """Anything with the values of K policies: a Portfolio, or what a third party makes."""
-
-    @property
-    def policy_values(self) -> Sequence[Value]:
-        """R_k and f_k of the K ≥ 1 policies, in order."""
-        ...
-
-
-class OptimalValueOracle:
-    """Asks a backend for J*, counting calls; each answer is checked. Uses ``optimal_bracket`` where J* is cheap."""
-
-    def __init__(self, backend: PolicyBackend, limit: int | None = None) -> None:
-        self.backend = backend
-        self.limit = limit
-        self.calls = 0
-
-    @property
-    def is_cheap(self) -> bool:
-        """Whether asking is cheaper than bounding: the backend declares OPTIMAL_VALUE."""
-        return Power.OPTIMAL_VALUE in self.backend.powers
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether no more calls are allowed."""
-        return self.limit is not None and self.calls >= self.limit
-
-    def __call__(self, weights: Array) -> tuple[float, float]:
-        """(reached, upper) with reached ≤ J*_w ≤ upper; upper is inf where the backend proves none.
-
-        Raises BackendError where the backend fails or returns nonsense.
-        """
-        self.calls += 1
-        if self.is_cheap:
-            return optimal_bracket(self.backend, weights)
-        solution = solve(self.backend, weights)
-        upper = upper_bound_at(solution, weights, self.backend.oracle_error)
-        return solution.value.scalarize(weights), math.inf if upper is None else upper
-
-    def record(self, solved: SolvedWeights, weights: Array) -> None:
-        """Ask at one weight (d,) and add the answer to ``solved``."""
-        solved.add(weights, *self(weights))
-
-
-class Worst(NamedTuple):
-    """The largest gap over the simplex: its upper bound, how far below the true one may lie, where, and how known."""
-
-    gap: float
-    slack: float
-    weights: Array
-    kind: Kind
-
-
-def values_of(portfolio: HasValues | Sequence[Value]) -> list[Value]:
-    """The values of K ≥ 1 policies with one d; raises InputError otherwise."""
-    values = list(portfolio) if isinstance(portfolio, Sequence) else list(portfolio.policy_values)
-    if not values:
-        raise InputError("a portfolio needs at least one policy")
-    if len({value.rewards.shape for value in values}) > 1:
-        raise InputError("all policies of a portfolio need the same number of objectives")
-    return values
-
-
-def stack(values: Sequence[Value]) -> Array:
-    """Vertex values G of K policies, shape (K, d)."""
-    return np.stack([value.vertex_values for value in values])
 
 
 def audit(
@@ -105,7 +41,6 @@ def audit(
     delta: float | None = None,
     reference: Sequence[Value] | None = None,
     solved: SolvedWeights | None = None,
-    max_oracle_calls: int | None = None,
     kind: str = "auto",
     samples: int = 1000,
     seed: int = 0,
@@ -128,7 +63,6 @@ def audit(
         is asked. With standard errors anywhere, lower limits of the portfolio face upper limits of the reference; a
         backend that declares ALL_VALUES is then its own reference.
     solved : what is already known of J*; updated with every answer.
-    max_oracle_calls : stop asking after so many calls; the certificate is then at best "bounded".
     kind : "auto", or "sampled" to look at ``samples`` weights drawn with ``seed`` instead, which proves nothing.
     confidence : for values with standard errors.
     evaluation_max : the range of a single evaluation, for empirical Bernstein intervals, where there is no backend to
@@ -136,8 +70,9 @@ def audit(
 
     Returns
     -------
-    A certificate, "exact" where the worst corner's J* is known to rounding, "bounded" where it is only bounded,
-    "unknown" where not even that, "sampled" when asked for.
+    A certificate, "exact" where the worst corner's J* is known, "bounded" where it is only bounded, "unknown" where not
+    even that, "sampled" when asked for. Exact values beside a finite set are compared in rational arithmetic, so that
+    the claim is proven; all others rest on float64, and the claim is exact to ``envelope.ROUNDING``.
 
     Raises InputError on bad arguments, BackendError where a solve fails (never counted as coverage).
     """
@@ -148,27 +83,93 @@ def audit(
     if backend is not None:
         for number, value in enumerate(values):
             check_value(backend, value, f"policy {number} of the portfolio")
-    over = None
-    if reference is None and backend is not None and any(value.is_estimate for value in values):
-        reference = all_values(backend) if Power.ALL_VALUES in backend.powers else None
-        if reference is not None:
-            values, over = among(values, reference), f"all {len(reference)} {OF_THE_BACKEND}"
+    measured = any(value.is_estimate for value in values)
     if reference is not None:
+        over = f"the {len(reference)} policies of a reference set"
         single = evaluation_max if evaluation_max is not None or backend is None else backend.evaluation_max
-        return _against_reference(values, values_of(reference), gap, confidence, single, over)
-    if any(value.is_estimate for value in values):
-        raise InputError(
-            "values with standard errors are audited against a reference set: pass reference=..., or a backend that "
-            "declares ALL_VALUES"
+        known: Optimum = Finite(
+            values_of(reference), over, covers_all=False, evaluation_max=single, confidence=confidence
         )
-    if kind == "sampled":
-        if backend is None:
+    elif backend is not None:
+        known = best_known(backend, measured=measured, solved=solved, confidence=confidence)
+    elif measured:
+        raise InputError(NO_RIVALS)
+    else:
+        known = Solved(SolvedWeights(values[0].rewards.size) if solved is None else solved)
+    if kind == "sampled" and not isinstance(known, Finite):
+        if not isinstance(known, Asked):
             raise InputError("a sampled audit needs a backend to ask for J*")
-        return _sampled(stack(values), OptimalValueOracle(backend), gap, samples, seed)
-    if solved is None:
-        solved = SolvedWeights(values[0].rewards.size, monotone=backend is not None and backend.regularizer_max == 0)
-    oracle = None if backend is None else OptimalValueOracle(backend, max_oracle_calls)
-    return certify(stack(values), solved, oracle, gap)
+        return _sampled(stack(values), known, gap, samples, seed)
+    return certify(known, values, gap)
+
+
+NO_RIVALS = (
+    "values with standard errors are audited against a reference set: pass reference=..., or a backend that declares "
+    "ALL_VALUES"
+)
+
+
+def best_known(
+    backend: PolicyBackend,
+    *,
+    measured: bool,
+    solved: SolvedWeights | None = None,
+    found: Sequence[Value] | None = None,
+    pairs: Callable[[], Sequence[Any] | None] | None = None,
+    listed_first: bool = False,
+    confidence: float = DEFAULT_CONFIDENCE,
+) -> Optimum:
+    """What an audit beside a backend compares with: the place where this is decided.
+
+    1. Paired differences (power PAIRED_VALUES), where there are policies to make ``pairs`` of; it returns those solved.
+    2. For values with standard errors (``measured``) the list of all policies' values (power ALL_VALUES); for exact
+       ones too, where that is ``listed_first``.
+    3. For exact values J*, asked of the backend. But where ``found`` is given, the values of all policies solved, a
+       backend that would have to solve for an answer (no power OPTIMAL_VALUE) is not asked: the sandwich of ``solved``
+       stands for it, if it bounds J* everywhere.
+    4. The list again, and else the policies ``found``.
+
+    Raises InputError where there is none of these.
+    """
+    if pairs is not None and Power.PAIRED_VALUES in backend.powers:
+        return Paired(backend, pairs())
+    listed = Power.ALL_VALUES in backend.powers
+    if not measured and not (listed and listed_first):
+        if found is None or Power.OPTIMAL_VALUE in backend.powers:
+            return Asked(backend, solved)
+        if solved is not None and len(solved.unbounded_vertices()) == 0:
+            return Solved(solved)
+    if listed:
+        return Finite.all_of(backend, all_values(backend), confidence)
+    if found is None:
+        raise InputError(f"{type(backend).__name__} does not list all its values, and {NO_RIVALS}")
+    over = f"the {len(found)} policies solved"
+    return Finite(found, over, covers_all=False, evaluation_max=backend.evaluation_max, confidence=confidence)
+
+
+def certify(
+    known: Optimum,
+    values: Sequence[Value],
+    gap: Gap | None = None,
+    *,
+    policies: Sequence[Any] = (),
+) -> Certificate:
+    """The certificate of K ≥ 1 policies with these ``values`` beside what is known of J*; ``oracle_calls`` counts the
+    questions it took. ``policies`` themselves are needed for paired differences only.
+
+    Raises InputError where ``known`` is no more than a certificate or a prediction, or has other objectives.
+    """
+    gap = gap or MultiplicativeGap()
+    match known:
+        case Paired(backend=backend, found=found):
+            return certify_paired(backend, policies, found)
+        case Finite():
+            return _beside_rivals(list(values), known, gap)
+        case Asked(solved=solved):
+            return _at_corners(stack(values), solved, known, gap)
+        case Solved(solved=solved):
+            return _at_corners(stack(values), solved, None, gap)
+    raise InputError(f"nothing is certified from {known.words}")
 
 
 def _gap_of(epsilon: float | None, delta: float | None) -> Gap:
@@ -184,42 +185,22 @@ def _gap_of(epsilon: float | None, delta: float | None) -> Gap:
     return MultiplicativeGap(delta or 0.0)
 
 
-def among(values: Sequence[Value], everyone: Sequence[Value]) -> list[Value]:
-    """``values`` with those that hold the very numbers of one of ``everyone`` replaced by it.
-
-    A policy read from a file is one of all the backend's, and was measured once: it takes no interval of its own.
-    """
-    known = {canonical_json(value.to_dict()): value for value in everyone}
-    return [known.get(canonical_json(value.to_dict()), value) for value in values]
-
-
 def _claim(gap: Gap, measured: float) -> tuple[float, float]:
     """(ε, δ) of the claim that a measured gap makes."""
     return (gap.epsilon, measured) if isinstance(gap, AdditiveGap) else (measured, gap.delta)
 
 
-def certify(
-    values: Array,
-    solved: SolvedWeights,
-    oracle: OptimalValueOracle | None,
-    gap: Gap | None = None,
-    *,
-    size_bound: float | None = None,
-    calls_before: int = 0,
-) -> Certificate:
-    """The certificate of K policies with vertex values (K, d), from what is ``solved`` and what ``oracle`` answers.
-
-    Without an oracle nothing is asked. ``calls_before`` is what construction has already asked for.
-    """
-    gap = gap or MultiplicativeGap()
-    if oracle is not None:
+def _at_corners(values: Array, solved: SolvedWeights, asked: Asked | None, gap: Gap) -> Certificate:
+    """Theorem 3 from what is ``solved`` and, unless None, what ``asked`` answers."""
+    before = 0 if asked is None else asked.calls
+    if asked is not None:
         for vertex in solved.unsolved_vertices():
-            if not oracle.exhausted:
-                oracle.record(solved, vertex)
+            asked.ask(vertex)
     scan = CornerScan(values, solved)
-    worst = _settle(scan, gap, oracle)
-    additive = _settle(scan, AdditiveGap(), oracle)
+    worst = _settle(scan, gap, asked)
+    additive = _settle(scan, AdditiveGap(), asked)
     epsilon, delta = _claim(gap, worst.gap)
+    lowest = int(scan.lower.argmin())
     return Certificate(
         epsilon=epsilon,
         delta=delta,
@@ -229,62 +210,72 @@ def certify(
         additive_gap=additive.gap,
         slack=worst.slack,
         size=len(values),
-        size_bound=size_bound,
         corners=len(scan),
-        oracle_calls=calls_before + (0 if oracle is None else oracle.calls),
+        oracle_calls=0 if asked is None else asked.calls - before,
+        covers_all=True,
+        lowest=float(scan.lower[lowest]) if scan.lower[lowest] < -scan.rounding[lowest] else 0.0,
     )
 
 
-def _settle(scan: CornerScan, gap: Gap, oracle: OptimalValueOracle | None) -> Worst:
-    """Ask for J* at the worst corner until the worst corner is one already asked for, or no more may be asked."""
-    if oracle is not None and oracle.is_cheap:
+class _Worst(NamedTuple):
+    """The largest gap over the simplex: its upper bound, how far below the true one may lie, where, and how known."""
+
+    gap: float
+    slack: float
+    weights: Array
+    kind: Kind
+
+
+def _settle(scan: CornerScan, gap: Gap, asked: Asked | None) -> _Worst:
+    """Ask for J* at the worst corner until the worst corner is one already asked for."""
+    if asked is not None and asked.is_cheap:
         for position in np.flatnonzero(~scan.is_solved):
-            if not oracle.exhausted:
-                oracle.record(scan.solved, scan.weights[position])
-                scan.update(int(position))
+            asked.ask(scan.weights[position])
+            scan.update(int(position))
     while True:
         corner = scan.worst(gap)
         assert corner is not None
-        if corner.solved or oracle is None or oracle.exhausted:
+        if corner.solved or asked is None:
             break
-        oracle.record(scan.solved, corner.weights)
+        asked.ask(corner.weights)
         scan.update(corner.position)
-    return _sign_checked(scan, gap, _judge(scan, gap, corner), oracle)
+    return _sign_checked(scan, gap, _judge(scan, gap, corner), asked)
 
 
-def _sign_checked(scan: CornerScan, gap: Gap, worst: Worst, oracle: OptimalValueOracle | None) -> Worst:
+def _sign_checked(scan: CornerScan, gap: Gap, worst: _Worst, asked: Asked | None) -> _Worst:
     """The gap, or inf where J* < 0 somewhere: an ε > 0 that other corners need would there claim more than J*."""
     if not isinstance(gap, MultiplicativeGap) or not 0 < worst.gap < math.inf:
         return worst
     target = Target(worst.gap, gap.delta)
     while True:
-        corner = scan.worst(target)
-        assert corner is not None
-        if scan.holds(corner, target):
+        corner = scan.worst(target, skip=np.flatnonzero(scan.upper >= 0).tolist())
+        if corner is None or scan.holds(corner, target):
             return worst
-        if corner.solved or oracle is None or oracle.exhausted:
+        if corner.solved or asked is None:
             kind = Kind.EXACT if corner.solved and worst.kind is Kind.EXACT else Kind.BOUNDED
-            return Worst(math.inf, 0.0 if kind is Kind.EXACT else math.inf, corner.weights, kind)
-        oracle.record(scan.solved, corner.weights)
+            return _Worst(math.inf, 0.0 if kind is Kind.EXACT else math.inf, corner.weights, kind)
+        asked.ask(corner.weights)
         scan.update(corner.position)
 
 
-def _judge(scan: CornerScan, gap: Gap, corner: Corner) -> Worst:
+def _judge(scan: CornerScan, gap: Gap, corner: Corner) -> _Worst:
     if corner.upper == math.inf:
-        return Worst(math.inf, math.inf, corner.weights, Kind.UNKNOWN)
+        return _Worst(math.inf, math.inf, corner.weights, Kind.UNKNOWN)
     lower = np.array([corner.lower])
     at_least = max(float(gap.measure(np.array([max(corner.reached, corner.lower)]), lower)[0]), 0.0)
     unit = max(abs(corner.upper), abs(corner.lower))
     slack = 0.0 if corner.gap == at_least else corner.gap - at_least
     exact = slack == 0 or (corner.solved and corner.upper - corner.reached <= EXACT_TOLERANCE * unit)
-    return Worst(corner.gap, slack, corner.weights, Kind.EXACT if exact else Kind.BOUNDED)
+    return _Worst(corner.gap, slack, corner.weights, Kind.EXACT if exact else Kind.BOUNDED)
 
 
-def _sampled(values: Array, oracle: OptimalValueOracle, gap: Gap, samples: int, seed: int) -> Certificate:
+def _sampled(values: Array, asked: Asked, gap: Gap, samples: int, seed: int) -> Certificate:
     weights = sample_dirichlet(values.shape[1], samples, seed=seed)
     # Where no upper bound is known the policy found stands for the optimum: an estimate, as sampling is anyway.
-    answers = [oracle(row) for row in weights]
-    best = np.array([reached if upper == math.inf else upper for reached, upper in answers])
+    for row in weights:
+        asked.ask(row)
+    upper = asked.upper(weights)
+    best = np.where(upper == math.inf, asked.reached(weights), upper)
     lower = lower_envelope(values, weights).best
     best = without_rounding(best, lower, rounding_at(values, weights))
     gaps = gap.measure(best, lower)
@@ -300,100 +291,69 @@ def _sampled(values: Array, oracle: OptimalValueOracle, gap: Gap, samples: int, 
         slack=math.inf,
         size=len(values),
         corners=samples,
-        oracle_calls=oracle.calls,
+        oracle_calls=asked.calls,
+        covers_all=True,
     )
 
 
-def _against_reference(
-    values: list[Value],
-    reference: list[Value],
-    gap: Gap,
-    confidence: float,
-    evaluation_max: float | None,
-    over: str | None,
-) -> Certificate:
-    """J*_w = the best of a finite set, in words ``over``. Both envelopes are known everywhere, so that the corners
-    settle it without a call."""
-    if values[0].rewards.shape != reference[0].rewards.shape:
+def _beside_rivals(values: list[Value], known: Finite, gap: Gap) -> Certificate:
+    """J*_w = the best of a finite set: every gap by linear programs in rational arithmetic."""
+    if values[0].rewards.shape != known.rivals[0].rewards.shape:
         raise InputError("the portfolio and the reference need the same number of objectives")
-    estimates = any(value.is_estimate for value in [*values, *reference])
-    lower_values, upper_values, method = confidence_limits(values, reference, confidence, evaluation_max)
-    if not np.all(np.isfinite(upper_values)):
+    lower, upper, method = known.limits(values)
+    if not np.all(np.isfinite(upper)):
         # A value measured once has no interval.
-        return Certificate(math.inf, math.inf, None, Kind.UNKNOWN, 0.0, slack=math.inf, size=len(values))
-    solved = SolvedWeights(values[0].rewards.size, hull=False)
-    scan = CornerScan(lower_values, solved)
-    scan.settle(lower_envelope(upper_values, scan.weights).best)
-    corner = scan.worst(gap)
+        return Certificate(
+            math.inf,
+            math.inf,
+            None,
+            Kind.UNKNOWN,
+            0.0,
+            slack=math.inf,
+            size=len(values),
+            reference=known.over,
+            covers_all=known.covers_all,
+        )
+    gaps = FiniteGaps(*_rational(values, known, method is not None, lower, upper))
+    scan = CornerScan(lower, SolvedWeights(lower.shape[1], hull=False))
+    scan.settle(lower_envelope(upper, scan.weights).best)
+    corner, additive = scan.worst(gap), scan.worst(AdditiveGap())
     assert corner is not None
-    worst = _sign_checked(scan, gap, _judge(scan, gap, corner), None)
-    epsilon, delta = _claim(gap, worst.gap)
+    assert additive is not None
+    if isinstance(gap, AdditiveGap):
+        size, where = gaps.least_delta(Fraction(gap.epsilon), corner.weights)
+    else:
+        size, where = gaps.least_epsilon(Fraction(gap.delta), corner.weights)
+    epsilon, delta = _claim(gap, math.inf if size is None else float_above(size))
+    if epsilon < math.inf and gaps.lowest + Fraction(delta) < 0 and not gaps.holds(Fraction(epsilon), Fraction(delta)):
+        # Rounded up, ε claims too much where J* < 0.
+        epsilon = math.inf
+    least, _ = gaps.least_delta(Fraction(0), additive.weights)
+    assert least is not None
     return Certificate(
         epsilon=epsilon,
         delta=delta,
-        worst_weight=worst.weights,
-        kind=Kind.BOUNDED if estimates else Kind.EXACT,
-        confidence=confidence if estimates else 1.0,
-        additive_gap=float(scan.gaps(AdditiveGap()).max()),
-        slack=math.inf if estimates else 0.0,
+        worst_weight=corner.weights if where is None else np.array([float(w) for w in where]),
+        kind=Kind.EXACT if method is None else Kind.BOUNDED,
+        confidence=1.0 if method is None else known.confidence,
+        additive_gap=float_above(least),
+        slack=0.0 if method is None else math.inf,
         size=len(values),
         corners=len(scan),
-        reference=over or f"the {len(reference)} policies of a reference set",
+        reference=known.over,
         interval=method,
+        covers_all=known.covers_all,
+        proven=method is None,
+        lowest=min(0.0, -float_above(-gaps.lowest)),
     )
 
 
-class Limits(NamedTuple):
-    """Vertex values at confidence limits: ``lower`` (K, d) of a portfolio, ``upper`` of the reference and the portfolio
-    together, in that order; ``method`` of the intervals, None where every value is exact."""
-
-    lower: Array
-    upper: Array
-    method: IntervalMethod | None
+def _rational(values: Sequence[Value], known: Finite, measured: bool, lower: Array, upper: Array) -> tuple[Rows, Rows]:
+    """Vertex values of the portfolio and of its rivals: R − f·1 without rounding, or the confidence limits."""
+    if measured:
+        return [_exactly(row) for row in lower], [_exactly(row) for row in upper]
+    return [value.exact_vertex_values for value in values], [value.exact_vertex_values for value in known.rivals]
 
 
-def confidence_limits(
-    values: Sequence[Value], reference: Sequence[Value], confidence: float, evaluation_max: float | None
-) -> Limits:
-    """Limits that all hold at once with probability ``confidence``: what an audit of estimates compares.
-
-    Infinite where a value was measured only once. ``evaluation_max`` is the range of a single evaluation, None where it
-    is unknown. Intervals as in docs/theory/statistics.md.
-    """
-    everyone = [*reference, *values]
-    if not any(value.is_estimate for value in everyone):
-        return Limits(stack(values), stack(everyone), None)
-    # A policy that stands in both sets is measured once, so it takes one share of the failure probability.
-    distinct = {id(value) for value in everyone}
-    failure = split_failure(confidence, len(distinct) * (values[0].rewards.size + 1))
-    method = _interval_method(everyone, evaluation_max)
-    lower = _limits(values, failure, evaluation_max, method, upper=False)
-    return Limits(lower, _limits(everyone, failure, evaluation_max, method, upper=True), method)
-
-
-def _interval_method(values: Sequence[Value], evaluation_max: float | None) -> IntervalMethod:
-    """Empirical Bernstein where the number of samples and the ranges are known of all, else the normal approximation:
-    a certificate is no better than the weakest interval in it."""
-    known = all(v.samples is not None and v.regularizer_stderr is None for v in values if v.is_estimate)
-    return "empirical-bernstein" if known and evaluation_max is not None else "normal"
-
-
-def _limits(
-    values: Sequence[Value], failure: float, evaluation_max: float | None, method: IntervalMethod, *, upper: bool
-) -> Array:
-    """Vertex values (K, d) at the lower or upper confidence limits of R and f."""
-    sign = 1.0 if upper else -1.0
-    rows = []
-    for value in values:
-        width = np.zeros_like(value.rewards)
-        if value.rewards_stderr is not None:
-            if method == "empirical-bernstein":
-                assert value.samples is not None
-                assert evaluation_max is not None
-                width = empirical_bernstein_halfwidth(value.rewards_stderr, value.samples, evaluation_max, failure)
-            else:
-                width = normal_halfwidth(value.rewards_stderr, failure)
-        if value.regularizer_stderr is not None:
-            width = width + normal_halfwidth(np.array(value.regularizer_stderr), failure)
-        rows.append(value.vertex_values + sign * width)
-    return np.stack(rows)
+def _exactly(row: Array) -> tuple[Fraction, ...]:
+    return tuple(Fraction(float(x)) for x in row)

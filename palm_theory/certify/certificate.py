@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from palm_theory.errors import ArtifactError
+from palm_theory.geometry.envelope import ROUNDING
 from palm_theory.geometry.simplex import Array
 
 OF_THE_BACKEND = "policies of the backend"
@@ -20,7 +23,8 @@ class Kind(StrEnum):
     """How a certificate's numbers came about."""
 
     EXACT = "exact"
-    """The largest gap over the whole simplex, to float64 rounding (Theorem 3 with J* known at the worst corner)."""
+    """The largest gap over the whole simplex (Theorem 3 with J* known at the worst corner): to ``ROUNDING`` of the
+    numbers it is made of, and in rational arithmetic where the certificate is ``proven``."""
     BOUNDED = "bounded"
     """An upper bound on the largest gap over the whole simplex (Theorem 3 with upper bounds on J*)."""
     SAMPLED = "sampled"
@@ -48,6 +52,11 @@ class Certificate:
     oracle_calls : how many times J* was asked for, construction and audit together.
     reference : what J* is the optimum over.
     interval : how confidence intervals were made: "empirical-bernstein", "normal" (an approximation) or None.
+    covers_all : whether J* is the optimum over every policy of the backend, and not over some rivals; None: as
+        ``reference`` says.
+    proven : whether kind "exact" holds in rational arithmetic for the float64 values that the policies have. Otherwise
+        it is exact to ``ROUNDING``: L(w) ≥ (1−ε)·J*_w − δ, but for 10⁻¹² of the numbers that are summed up there.
+    lowest : min_w L(w) where that is negative, else 0. J* may then be negative too, and a larger ε claims more there.
     """
 
     epsilon: float
@@ -63,6 +72,9 @@ class Certificate:
     oracle_calls: int = 0
     reference: str = f"all {OF_THE_BACKEND}"
     interval: str | None = None
+    covers_all: bool | None = None
+    proven: bool = False
+    lowest: float = 0.0
 
     @property
     def is_proof(self) -> bool:
@@ -71,36 +83,63 @@ class Certificate:
 
     @property
     def is_against_optimum(self) -> bool:
-        """Whether J* in the claim is the optimum over every policy of the backend, and not over a reference set."""
-        return self.reference.startswith("all ") and self.reference.endswith(OF_THE_BACKEND)
+        """Whether J* in the claim is the optimum over every policy of the backend, and not over some rivals."""
+        return _names_all(self.reference) if self.covers_all is None else self.covers_all
 
     def certifies(self, epsilon: float, delta: float = 0.0, *, within_reference: bool = False) -> bool:
-        """Whether this certificate proves that P is an (epsilon, delta)-portfolio (J* ≥ 0 assumed for ε > 0).
+        """Whether this certificate proves that P is an (epsilon, delta)-portfolio.
+
+        The claims it makes are (ε, δ), (0, its additive gap) and, by ``lowest``, (1, −min L). A smaller δ or ε is a
+        stronger claim, but for ε where J* < 0: there the inequality, linear in (ε, δ), is known between two claims
+        only.
 
         A certificate over a reference set proves nothing of the backend's optimum, so the answer is False;
         ``within_reference`` asks instead whether P is one beside the policies of ``reference``.
         """
         if self.kind not in (Kind.EXACT, Kind.BOUNDED) or not (within_reference or self.is_against_optimum):
             return False
-        return (self.epsilon <= epsilon and self.delta <= delta) or (epsilon >= 0 and self.additive_gap <= delta)
+        return any(
+            claimed <= epsilon < math.inf and needed <= delta and self._reaches(claimed, needed, epsilon, delta)
+            for claimed, needed in ((self.epsilon, self.delta), (0.0, self.additive_gap))
+        )
+
+    def _reaches(self, claimed: float, needed: float, epsilon: float, delta: float) -> bool:
+        """Whether the claim (claimed, needed) implies (epsilon, delta), for ε and δ no smaller."""
+        if epsilon == claimed or self.lowest >= 0:
+            return True
+        at_one = -self.lowest
+        if epsilon > 1 or at_one <= needed:
+            return epsilon <= 1
+        share = (Fraction(epsilon) - Fraction(claimed)) / (1 - Fraction(claimed))
+        return Fraction(needed) + share * (Fraction(at_one) - Fraction(needed)) <= Fraction(delta)
+
+    @property
+    def _how(self) -> str:
+        """The kind, with its arithmetic where it is called exact."""
+        return f"exact to {ROUNDING:g}" if self.kind is Kind.EXACT and not self.proven else self.kind.value
 
     def __str__(self) -> str:
         if self.kind is Kind.UNKNOWN:
             return f"unknown: nothing is certified about these {self.size} policies"
         if self.epsilon == math.inf:
             return (
-                f"{self.kind.value}: no epsilon <= 1 holds for every w (J* is negative or a policy's value is); "
-                f"additive gap delta = {self.additive_gap:.6g}, K = {self.size}, over {self.reference}"
+                f"{self._how}: no epsilon <= 1 holds for every w (J* is negative or a policy's value is); "
+                f"additive gap delta = {_no_less(self.additive_gap)}, K = {self.size}, over {self.reference}"
             )
-        claim = f"J_w >= (1 - {self.epsilon:.6g}) J*_w - {self.delta:.6g}"
+        claim = f"J_w >= (1 - {_no_less(self.epsilon)}) J*_w - {_no_less(self.delta)}"
         if self.kind is Kind.SAMPLED:
             return f"sampled (no proof): {claim} at {self.corners} sampled weights; elsewhere nothing is claimed"
         sure = "" if self.confidence == 1 else f" with confidence {self.confidence:g} ({self.interval} intervals)"
-        return f"{self.kind.value}: {claim} for every w{sure}, K = {self.size}, over {self.reference}"
+        return f"{self._how}: {claim} for every w{sure}, K = {self.size}, over {self.reference}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The certificate as JSON-able data; infinite numbers become None."""
+        """The certificate as JSON-able data; infinite numbers become None. What says nothing new is left out."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if data["covers_all"] in (None, _names_all(self.reference)):
+            del data["covers_all"]
+        for name, usual in (("proven", False), ("lowest", 0.0)):
+            if data[name] == usual:
+                del data[name]
         for name in ("epsilon", "delta", "additive_gap", "slack", "size_bound"):
             if data[name] is not None and not math.isfinite(data[name]):
                 data[name] = None
@@ -112,7 +151,7 @@ class Certificate:
     def from_dict(cls, data: dict[str, Any]) -> Certificate:
         """The inverse of ``to_dict``. Raises ArtifactError on unknown fields or kinds."""
         try:
-            fields = dict(data)
+            fields = {"covers_all": _names_all(data["reference"]), **data}
             for name in ("epsilon", "delta", "additive_gap", "slack"):
                 if fields[name] is None:
                     fields[name] = math.inf
@@ -120,5 +159,17 @@ class Certificate:
             if fields["worst_weight"] is not None:
                 fields["worst_weight"] = np.array(fields["worst_weight"], dtype=np.float64)
             return cls(**fields)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"not a certificate: {error}") from error
+
+
+def _names_all(reference: str) -> bool:
+    """Whether the words for a reference leave no policy out: certificates have not always said so in a field."""
+    return reference.startswith("all ") and reference.endswith(OF_THE_BACKEND)
+
+
+def _no_less(number: float, digits: int = 6) -> str:
+    """A number in ``digits`` digits, rounded up: a claim that is printed stays true."""
+    if not math.isfinite(number):
+        return str(number)
+    return f"{float(Context(digits, ROUND_CEILING).create_decimal(number)):.{digits}g}"

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from palm_theory.certify.audit import OptimalValueOracle, among, confidence_limits, stack
-from palm_theory.contract.backend import PolicyBackend, Power
-from palm_theory.contract.calls import all_values
+from palm_theory.certify.audit import best_known
+from palm_theory.certify.limits import stack
+from palm_theory.certify.optimum import Finite, Optimum
+from palm_theory.contract.backend import PolicyBackend
 from palm_theory.contract.value import Value
 from palm_theory.errors import CertificateError, InputError
 from palm_theory.geometry.envelope import lower_envelope
 from palm_theory.geometry.simplex import Array
 
-Optimum = Callable[[Array], Array]
-"""Weights (n, d) ↦ J* or an upper bound on it, (n,)."""
-
 
 def judged(
     values: Sequence[Value], backend: PolicyBackend | None, confidence: float, evaluation_max: float | None
-) -> tuple[Array, Optimum]:
-    """Vertex values (K, d) of K policies, and J*, as an audit at ``confidence`` takes them.
+) -> tuple[Array, Callable[[Array], Array]]:
+    """Vertex values (K, d) of K policies, and J* or an upper bound on it at weights (n, d), as an audit takes them.
 
     J* is the backend's, or without one the best of the policies themselves. Exact values stand for themselves. Values
     with standard errors stand at their lower confidence limits against the upper limits of all policies there are;
@@ -31,28 +28,25 @@ def judged(
     Raises InputError where measured values have no reference (a backend without ALL_VALUES) or no interval (one
     evaluation); the optimum raises CertificateError where the backend gives no upper bound.
     """
-    if not any(value.is_estimate for value in values):
-        stacked = stack(values)
-        if backend is None:
-            return stacked, lambda weights: lower_envelope(stacked, weights).best
-        return stacked, lambda weights: np.array([_upper_bound(backend, row) for row in weights])
-    everyone = values
-    if backend is not None:
-        if Power.ALL_VALUES not in backend.powers:
-            raise InputError(
-                f"{type(backend).__name__} does not list all its values; prune against the portfolio itself"
-            )
-        everyone, evaluation_max = all_values(backend), backend.evaluation_max
-    limits = confidence_limits(among(values, everyone), everyone, confidence, evaluation_max)
-    if not np.all(np.isfinite(limits.upper)):
-        raise InputError("a value that was measured only once has no interval: nothing can be pruned")
-    return limits.lower, lambda weights: lower_envelope(limits.upper, weights).best
-
-
-def _upper_bound(backend: PolicyBackend, weights: Array) -> float:
-    _, upper = OptimalValueOracle(backend)(weights)
-    if upper == math.inf:
-        raise CertificateError(
-            f"{type(backend).__name__} gives no upper bound on J*; prune against the portfolio itself"
+    measured = any(value.is_estimate for value in values)
+    if backend is None:
+        known: Optimum = Finite(
+            values, "these policies", covers_all=True, evaluation_max=evaluation_max, confidence=confidence
         )
-    return upper
+    else:
+        known = best_known(backend, measured=measured, confidence=confidence)
+    if isinstance(known, Finite):
+        limits = known.limits(values)
+        if not np.all(np.isfinite(limits.upper)):
+            raise InputError("a value that was measured only once has no interval: nothing can be pruned")
+        return limits.lower, lambda weights: lower_envelope(limits.upper, weights).best
+
+    def optimum(weights: Array) -> Array:
+        bounds = known.upper(weights)
+        if np.isinf(bounds).any():
+            raise CertificateError(
+                f"{type(backend).__name__} gives no upper bound on J*; prune against the portfolio itself"
+            )
+        return bounds
+
+    return stack(values), optimum

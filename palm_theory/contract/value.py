@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,12 @@ class Value:
     def is_estimate(self) -> bool:
         """Whether any number here carries a standard error."""
         return self.rewards_stderr is not None or self.regularizer_stderr is not None
+
+    @property
+    def exact_vertex_values(self) -> tuple[Fraction, ...]:
+        """R − f·1 as rational numbers, (d,): ``vertex_values`` without the rounding of the difference."""
+        regularizer = Fraction(self.regularizer)
+        return tuple(Fraction(float(reward)) - regularizer for reward in self.rewards)
 
     def scalarize(self, weights: ArrayLike) -> float:
         """J_w(π) = ⟨w, R(π)⟩ − f(π) for one weight vector (d,)."""

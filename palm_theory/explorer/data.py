@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from palm_theory.certify.certificate import Certificate, Kind
+from palm_theory.certify.optimum import Optimum
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.contract.value import Value
-from palm_theory.explorer.references import FiniteReference, Reference, reference_of, through_portfolio
+from palm_theory.explorer.references import knowledge, reference_of, through_portfolio
 from palm_theory.explorer.subsets import SizedSubset, best_subsets
 from palm_theory.files import without_infinities
 from palm_theory.members import Member
@@ -35,8 +36,8 @@ def page_data(
     """
     reference = reference_of(portfolio.policy_values, backend, candidates, portfolio.evaluation_max)
     subsets = best_subsets(portfolio.policy_values, reference, advance=advance, budget=budget)
-    references = [_reference_data(reference, [subset.certificate for subset in subsets])]
-    if not reference.is_optimum:
+    references = [_reference_data(reference, portfolio, [subset.certificate for subset in subsets])]
+    if not reference.covers_all:
         composed = [through_portfolio(subset.certificate, portfolio.certificate) for subset in subsets]
         known = [certificate for certificate in composed if certificate is not None]
         if len(known) == len(composed):
@@ -80,12 +81,12 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
     }
 
 
-def _reference_data(reference: Reference, certificates: Sequence[Certificate]) -> dict[str, Any]:
+def _reference_data(reference: Optimum, portfolio: Portfolio, certificates: Sequence[Certificate]) -> dict[str, Any]:
     return {
-        "text": reference.text,
-        "optimum": reference.is_optimum,
-        "itself": isinstance(reference, FiniteReference) and not reference.is_optimum,
-        "knows": reference.knowledge(),
+        "text": reference.over,
+        "optimum": reference.covers_all,
+        "itself": not reference.covers_all,
+        "knows": knowledge(reference, portfolio.policy_values),
         "certificates": [_certificate(certificate) for certificate in certificates],
     }
 

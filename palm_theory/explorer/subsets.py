@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import highspy
 import numpy as np
 
+from palm_theory.certify.audit import certify
 from palm_theory.certify.certificate import Certificate
+from palm_theory.certify.optimum import Asked, Optimum
 from palm_theory.contract.value import Value
-from palm_theory.explorer.references import Reference
 from palm_theory.geometry.corners import AdditiveGap, MultiplicativeGap
 from palm_theory.geometry.envelope import ROUNDING, corner_weights, scalarize
 from palm_theory.geometry.quiet_highs import QuietHighs
@@ -51,7 +52,7 @@ class SizedSubset:
 
 def best_subsets(
     values: Sequence[Value],
-    reference: Reference,
+    reference: Optimum,
     *,
     advance: Callable[[], None] = lambda: None,
     budget: float = 20.0,
@@ -68,14 +69,14 @@ def best_subsets(
 
 class _Search:
     def __init__(
-        self, values: Sequence[Value], reference: Reference, advance: Callable[[], None], deadline: float
+        self, values: Sequence[Value], reference: Optimum, advance: Callable[[], None], deadline: float
     ) -> None:
         self._values = list(values)
         self._stacked = np.stack([value.vertex_values for value in values])
         self._reference = reference
         self._advance = advance
         self._deadline = deadline
-        self._whole = reference.audit(self._values)
+        self._whole = certify(reference, self._values)
         self._relative = math.isfinite(self._whole.epsilon)
         self._estimates = any(value.is_estimate for value in values)
         self._table = self._gaps(self._first_weights())
@@ -90,8 +91,10 @@ class _Search:
 
     def _gaps(self, weights: Array) -> Array:
         """The gap of every policy alone at every weight, (n, N); a subset's gap is its smallest."""
-        optimum = self._reference.optimum(weights)[:, None]
         alone = scalarize(self._stacked, weights)
+        # Where every question is a solve the best of all policies stands for J*: no subset's gap is below that to it.
+        dear = isinstance(self._reference, Asked) and not self._reference.is_cheap
+        optimum = (alone.max(axis=1) if dear else self._reference.upper(weights))[:, None]
         measure = MultiplicativeGap() if self._relative else AdditiveGap()
         gaps = measure.measure(np.broadcast_to(optimum, alone.shape), alone)
         # Where a value is negative every policy loses all of J*, but not all lose equally much: any may be the best.
@@ -123,7 +126,7 @@ class _Search:
         for _ in range(ROUNDS):
             members, bound = self._cover(size, start, deadline)
             least = max(least, bound)
-            certificate = self._reference.audit([self._values[k] for k in members])
+            certificate = certify(self._reference, [self._values[k] for k in members])
             gap = self._measured(certificate)
             if best is None or gap < best.gap:
                 best = SizedSubset(size, tuple(members), certificate, gap, 0.0)

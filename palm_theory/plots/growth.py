@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palm_theory.certify.certificate import Certificate
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.errors import InputError
 from palm_theory.geometry.corners import MultiplicativeGap, without_rounding
 from palm_theory.geometry.envelope import corner_weights, lower_envelope, rounding_at, scalarize
 from palm_theory.geometry.simplex import Array, sample_dirichlet
 from palm_theory.plots.labels import label_ends
-from palm_theory.plots.optimum import checked_backend, optimal_values
+from palm_theory.plots.optimum import certified_optimum, checked_backend, optimal_values
 from palm_theory.plots.style import SMALL, STYLES, fitted, label_axes, new_axes, note, slot_points
 from palm_theory.portfolio import Portfolio
 
@@ -102,13 +101,14 @@ def growth(portfolio: Portfolio, backend: PolicyBackend | None = None) -> tuple[
     order = _greedy_order(values)
     gaps = np.array([_worst_gap(values[order[: k + 1]], optimum) for k in range(len(order))])
     certificate = portfolio.certificate
-    if backend is None and _bounds_optimum(certificate):
+    if backend is None and _claims_epsilon(portfolio):
         gaps = np.where(np.isfinite(gaps), 1 - (1 - gaps) * (1 - certificate.epsilon), gaps)
     return order, gaps
 
 
-def _bounds_optimum(certificate: Certificate) -> bool:
-    return certificate.is_proof and certificate.confidence == 1 and certificate.is_against_optimum
+def _claims_epsilon(portfolio: Portfolio) -> bool:
+    certificate = portfolio.certificate
+    return certified_optimum(portfolio) is not None and certificate.is_proof and certificate.confidence == 1
 
 
 def _worst_gap(values: Array, target: Callable[[Array], Array]) -> float:
@@ -164,7 +164,7 @@ def growth_curve(portfolio: Portfolio, backend: PolicyBackend | None = None, *, 
             fontsize=SMALL,
         )
     certificate = portfolio.certificate
-    claim = _bounds_optimum(certificate)
+    claim = _claims_epsilon(portfolio)
     if backend is not None:
         said = "Worst over all weights, against J*."
     elif claim:

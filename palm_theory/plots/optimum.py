@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palm_theory.certify.audit import OptimalValueOracle
+from palm_theory.certify.optimum import Asked, Certified
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.contract.problem import check_same_problem
 from palm_theory.errors import CertificateError, InputError
@@ -31,16 +31,22 @@ def checked_backend(portfolio: Portfolio, backend: PolicyBackend) -> PolicyBacke
     return backend
 
 
+def certified_optimum(portfolio: Portfolio) -> Certified | None:
+    """The bound on J* that the portfolio's certificate claims, at its confidence; None where it claims none."""
+    certified = Certified(portfolio.vertex_values, portfolio.certificate)
+    return certified if certified.kind.is_bound else None
+
+
 def optimal_values(backend: PolicyBackend, weights: Array) -> Array:
     """The least upper bounds on J* that the backend proves at weights (n, d), exact J* where it knows it; (n,).
 
     Costs a solve a weight where the backend does not declare OPTIMAL_VALUE. A progress bar shows on a terminal. Raises
     CertificateError where the backend proves no bound, BackendError where it fails.
     """
-    oracle = OptimalValueOracle(backend)
+    asked = Asked(backend)
     bounds = np.empty(len(weights))
     for number, row in enumerate(_tracked(weights)):
-        _, bounds[number] = oracle(row)
+        bounds[number] = asked.upper(row[None, :])[0]
         if bounds[number] == np.inf:
             # At once: every question to such a backend may be a training run.
             raise CertificateError(f"{type(backend).__name__} gives no upper bound on J*, so it cannot be drawn")

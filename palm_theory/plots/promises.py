@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from palm_theory.contract.backend import PolicyBackend
 from palm_theory.covers import hybrid_size
 from palm_theory.errors import InputError
 from palm_theory.plots.labels import label_ends
-from palm_theory.plots.optimum import checked_backend
+from palm_theory.plots.optimum import certified_optimum, checked_backend
 from palm_theory.plots.style import SMALL, STYLES, WORST, footer, label_axes, new_axes, note
 from palm_theory.portfolio import Portfolio
 
@@ -120,15 +119,9 @@ def promised_loss(
 def _truth(ax: Axes, portfolio: Portfolio, unit: float) -> list[Any]:
     """The star of the certificate, or nothing where it proves no loss."""
     certificate = portfolio.certificate
-    if not certificate.is_against_optimum:
+    if certified_optimum(portfolio) is None:
         return []
-    claims = [certificate.additive_gap]
-    if certificate.is_proof:
-        claims.append(certificate.epsilon * unit + certificate.delta)
-    loss = min(claims) / unit
-    proven = certificate.is_proof or (certificate.kind.value in ("exact", "bounded") and math.isfinite(loss))
-    if not proven:
-        return []
+    loss = min(certificate.additive_gap, certificate.epsilon * unit + certificate.delta) / unit
     # No place for 0 on a logarithmic axis: the foot, and the text says so.
     drawn = loss or ax.get_ylim()[0]
     sure = "" if certificate.confidence == 1 else f", confidence {certificate.confidence:g}"

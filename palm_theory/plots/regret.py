@@ -13,7 +13,7 @@ from palm_theory.geometry.envelope import lower_envelope, rounding_at
 from palm_theory.geometry.simplex import Array, sample_dirichlet, simplex_lattice
 from palm_theory.plots.cells import Cell, cells
 from palm_theory.plots.face import Face, face
-from palm_theory.plots.optimum import optimal_values, required_backend
+from palm_theory.plots.optimum import certified_optimum, optimal_values, required_backend
 from palm_theory.plots.regions import TITLE_PAD, corners_of, handles, mark_worst, remarks, worst_on
 from palm_theory.plots.style import (
     SMALL,
@@ -169,7 +169,7 @@ def _distribution(portfolio: Portfolio, backend: PolicyBackend, samples: int, se
         certificate.epsilon if measure.startswith("regret 1") and certificate.delta == 0 else certificate.additive_gap
     )
     # What is drawn is the regret against J*: a certificate over a reference set bounds another one.
-    bounds = certificate.is_proof and certificate.is_against_optimum and bool(np.isfinite(bound))
+    bounds = certified_optimum(portfolio) is not None and bool(np.isfinite(bound))
     if bounds:
         ax.axvline(
             bound,

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from palm_theory.certify.certificate import Certificate
 from palm_theory.contract.backend import PolicyBackend
 from palm_theory.geometry.envelope import lower_envelope
 from palm_theory.geometry.hull import UpperHull
 from palm_theory.geometry.simplex import Array
 from palm_theory.plots.cells import cells
 from palm_theory.plots.face import Face, face
-from palm_theory.plots.optimum import checked_backend, optimal_values
+from palm_theory.plots.optimum import certified_optimum, checked_backend, optimal_values
 from palm_theory.plots.regions import corners_of, handles, mark_worst, remarks, worst_on
 from palm_theory.plots.style import BAND, TEXT, WORST, fitted, footer, label_axes, new_axes, note, slot_points
 from palm_theory.portfolio import Portfolio
@@ -37,8 +36,8 @@ def value_functions(
     """Two objectives: every policy's J_w, their lower envelope L, and above it the optimum.
 
     With the backend: J* at 101 weights and all corners, and the upper hull U = min{Σλ_k J*_{w_k} : Σλ_k w_k = w} of the
-    weights that were solved (Theorem 3's sandwich L ≤ J* ≤ U). Without it: the band L ≤ J* ≤ (L + δ)/(1 − ε) in which
-    the certificate, if it is a proof, says that J* lies. L is drawn exactly, through its corners.
+    weights that were solved (Theorem 3's sandwich L ≤ J* ≤ U). Without it: the band between L and
+    the upper bound on J* that the certificate, if it is a proof, implies. L is drawn exactly, through its corners.
 
     With more than two objectives choose two with ``objectives``; the others have weights ``fixed``, 0 by default, and
     the figure says so. Raises InputError for one objective, for more than two without a choice, for another problem's
@@ -60,7 +59,7 @@ def value_functions(
     if backend is not None:
         top = _sandwich(ax, portfolio, backend, section, corners)
     else:
-        top, sentence = _certified_band(ax, certificate, section, corners, lower)
+        top, sentence = _certified_band(ax, portfolio, corners, lower)
         said.append(sentence)
     worst = worst_on(section, certificate)
     if worst is not None:
@@ -106,15 +105,15 @@ def _sandwich(ax: Axes, portfolio: Portfolio, backend: PolicyBackend, section: F
     return float(max(upper.max(), optimum.max()))
 
 
-def _certified_band(
-    ax: Axes, certificate: Certificate, section: Face, corners: Array, lower: Array
-) -> tuple[float, str]:
+def _certified_band(ax: Axes, portfolio: Portfolio, corners: Array, lower: Array) -> tuple[float, str]:
     """Draw where the certificate says that J* lies; the largest value drawn and what to say of it."""
-    del section
-    if not (certificate.is_proof and certificate.is_against_optimum) or certificate.epsilon >= 1:
+    known = certified_optimum(portfolio)
+    if known is None:
         return float(lower.max()), "J* is not shown: that needs the backend, and the certificate does not bound it."
-    ceiling = np.maximum((lower + certificate.delta) / (1 - certificate.epsilon), lower)
-    sure = "" if certificate.confidence == 1 else f" (confidence {certificate.confidence:g})"
+    # J* is convex, so between corners, where L is linear, it stays below the line through its bounds there.
+    ceiling = known.above(lower)
+    confidence = portfolio.certificate.confidence
+    sure = "" if confidence == 1 else f" (confidence {confidence:g})"
     ax.fill_between(
         corners,
         lower,

@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from palm_theory.certify.audit import OptimalValueOracle
-from palm_theory.certify.certificate import Certificate
+from palm_theory.certify.optimum import Asked, Certified, Knowledge
 from palm_theory.contract.backend import PolicyBackend, Power
 from palm_theory.contract.calls import all_values
 from palm_theory.contract.problem import check_same_problem
@@ -36,7 +35,7 @@ OptimumKind = Literal["exact", "bound", "estimate"]
 
 
 @dataclass(frozen=True, eq=False)
-class Optimum:
+class Known:
     """What is known of J* at n weights: ``upper`` (n,) is J* itself ("exact"), an upper bound on it ("bound"), or
     neither ("estimate"); ``basis`` says in words where it comes from; ``guess`` (n,) ≤ upper is the best estimate."""
 
@@ -46,14 +45,13 @@ class Optimum:
     basis: str
 
 
-def known_optimum(portfolio: Portfolio, weights: Array, backend: PolicyBackend | None = None) -> Optimum:
+def known_optimum(portfolio: Portfolio, weights: Array, backend: PolicyBackend | None = None) -> Known:
     """What is known of J* at ``weights`` (n, d).
 
-    With a backend that tells J* cheaply (power OPTIMAL_VALUE): exact. Else a bound, where one is proven: the
-    certificate's, J* ≤ (L + δ)/(1 − ε), for ε < 1, and ≤ L + its additive gap. Else an estimate: the upper hull through
-    the policies' own measured values at the weights they were solved for, as if each were optimal there (R_max at
-    vertices nobody was solved for). Where a value is itself an estimate, so is all of this: what a policy reached and
-    L, on which bounds are built, are known no better. Raises InputError for another problem's backend.
+    With a backend that tells J* cheaply (power OPTIMAL_VALUE): exact. Else what the portfolio's certificate bounds
+    (``certify.optimum.Certified``). Else the prediction that each policy is optimal where it was trained, but never
+    more than R_max. Where a value is itself an estimate, so is all of this: what a policy reached and L, on which
+    bounds are built, are known no better. Raises InputError for another problem's backend.
     """
     lower = lower_envelope(portfolio.vertex_values, weights).best
     if backend is not None:
@@ -61,41 +59,21 @@ def known_optimum(portfolio: Portfolio, weights: Array, backend: PolicyBackend |
     every = all_values(backend) if backend is not None and Power.ALL_VALUES in backend.powers else ()
     measured = any(value.is_estimate for value in [*portfolio.policy_values, *every])
     if backend is not None and Power.OPTIMAL_VALUE in backend.powers:
-        oracle = OptimalValueOracle(backend)
+        asked = Asked(backend)
         # A policy of the portfolio can beat J* by rounding only.
-        told = np.maximum(np.array([oracle(row)[1] for row in weights]), lower)
+        told = np.maximum(asked.upper(weights), lower)
         if measured:
-            return Optimum(told, told, "estimate", "J* asked of the backend, whose values are estimates")
-        return Optimum(told, told, "exact", "J* asked of the backend")
-    hull = np.maximum(_hull_estimate(portfolio, weights), lower)
-    upper = _certified(portfolio.certificate, lower)
+            return Known(told, told, "estimate", f"{asked.words}, whose values are estimates")
+        return Known(told, told, "exact", asked.words)
+    certified = Certified(portfolio.vertex_values, portfolio.certificate, measured=measured)
+    predicted = portfolio.predicted_optimum()
+    hull = np.maximum(np.minimum(predicted.upper(weights), portfolio.reward_max), lower)
+    upper = certified.upper(weights)
     guess = np.minimum(upper, hull)
-    if measured or not np.all(np.isfinite(upper)):
-        basis = "the upper hull of the policies' measured values, as if each were optimal"
-        return Optimum(guess, guess, "estimate", basis)
-    certificate = portfolio.certificate
-    confidence = "" if certificate.confidence == 1 else f", at confidence {certificate.confidence:g}"
-    basis = f"the certificate: epsilon {certificate.epsilon:.4g}, delta {certificate.delta:.4g}"
-    basis += f", additive gap {certificate.additive_gap:.4g}{confidence}"
-    return Optimum(upper, guess, "bound", basis)
-
-
-def _certified(certificate: Certificate, lower: Array) -> Array:
-    """The upper bound on J* that a certificate gives where L is ``lower`` (n,); inf where it proves none."""
-    if not (certificate.is_proof and certificate.is_against_optimum):
-        return np.full_like(lower, math.inf)
-    upper = lower + certificate.additive_gap
-    if certificate.epsilon < 1:
-        upper = np.minimum(upper, (lower + certificate.delta) / (1 - certificate.epsilon))
-    return np.maximum(upper, lower)
-
-
-def _hull_estimate(portfolio: Portfolio, weights: Array) -> Array:
-    hull = UpperHull(np.full(len(portfolio.objectives), portfolio.reward_max))
-    for member in portfolio:
-        if member.weights is not None:
-            hull.add(member.weights, float(lower_envelope(portfolio.vertex_values, member.weights[None, :]).best[0]))
-    return np.array([hull(row) for row in weights])
+    if not certified.kind.is_bound:
+        known = predicted.kind is not Knowledge.UNKNOWN
+        return Known(guess, guess, "estimate", predicted.words if known else "that no reward exceeds R_max")
+    return Known(upper, guess, "bound", certified.words)
 
 
 @dataclass(frozen=True)
@@ -302,7 +280,7 @@ def drift(
 
 
 def best_extension(
-    portfolio: Portfolio, weights: Array, requests: Array, optimum: Optimum, rng: np.random.Generator
+    portfolio: Portfolio, weights: Array, requests: Array, optimum: Known, rng: np.random.Generator
 ) -> Extension | None:
     """Which of the logged weights (n, d), asked for ``requests`` (n,) times each, to train next; None where nothing is
     to be gained.

@@ -349,7 +349,7 @@ def test_the_terminal_shows_names_as_they_are():
 
 
 def test_repr_says_how_many_over_what_and_how_good():
-    assert repr(PORTFOLIO).startswith("<Portfolio of 15 policies over r1, r2, r3; exact: J_w >= (1 - 0.0")
+    assert repr(PORTFOLIO).startswith("<Portfolio of 15 policies over r1, r2, r3; exact to 1e-12: J_w >= (1 - 0.0")
 
 
 def test_it_is_a_sequence_of_members():

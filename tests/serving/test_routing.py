@@ -39,16 +39,18 @@ def test_the_route_is_the_portfolios_choice_and_its_gap_covers_the_regret(counts
         assert named.gap.value == pytest.approx(decision.gap.value + float(EXACT.best_value(weights) - value))
 
 
-def test_the_hull_is_that_of_the_core():
-    table = RoutingTable(EXACT)
+def test_the_predicted_gap_is_that_of_the_core_s_hull():
+    uncertified = EXACT.with_certificate(Certificate(np.inf, 0.0, None, Kind.UNKNOWN))
+    table = RoutingTable(uncertified)
     trained = np.stack([member.weights for member in EXACT])
     best = EXACT.best_value(trained)
     hull = UpperHull(np.array([best[(trained == vertex).all(axis=1)][0] for vertex in np.eye(3)]))
     for row, value in zip(trained, best, strict=True):
         hull.add(row, float(value))
     for weights in np.random.default_rng(0).dirichlet(np.ones(3), 200):
-        predicted = float((table._hull @ weights).max())
-        assert predicted == pytest.approx(hull(weights), abs=1e-9)
+        gap = table.route(weights, "body").gap
+        assert gap.kind == "predicted"
+        assert gap.value == pytest.approx(max(0.0, hull(weights) - float(EXACT.best_value(weights))), abs=1e-9)
 
 
 def test_ties_go_to_the_lowest_index_and_regularisers_count():

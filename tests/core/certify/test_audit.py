@@ -15,6 +15,7 @@ from backends.table import TableBackend
 from palm_theory.bounds import EXACT, OracleError
 from palm_theory.certify.audit import audit
 from palm_theory.certify.certificate import Certificate, Kind
+from palm_theory.certify.optimum import Asked
 from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status
 from palm_theory.contract.value import Value
 from palm_theory.errors import ArtifactError, BackendError, InputError
@@ -186,16 +187,18 @@ def test_regularizers_above_the_rewards(d, n, m, seed, f):
     st.sampled_from(["exact", "upper"]),
     st.integers(0, 8),
 )
-def test_bounded_certificates_claim_no_less_than_exact_ones(d, n, m, seed, oracle, bounds, limit):
+def test_bounded_certificates_claim_no_less_than_exact_ones(d, n, m, seed, oracle, bounds, asked):
     rewards = random_front(seed, d=d, n=n + m)
     backend = Finite(
         rewards, np.zeros(n + m), bounds=bounds, oracle=OracleError(*oracle), slack=0.03 * (oracle != (0.0, 0.0))
     )
     members = [backend.evaluate(k) for k in range(n)]
     exact = audit(members, reference=as_values(rewards))
-    bounded = audit(members, backend, max_oracle_calls=limit)
-    assert backend.calls <= limit
-    assert bounded.oracle_calls == backend.calls
+    solved = SolvedWeights(d)
+    Asked(backend, solved).upper(np.vstack([np.eye(d), rng_of(seed).dirichlet(np.ones(d), 8)])[:asked])
+    known = backend.calls
+    bounded = audit(members, solved=solved)
+    assert (bounded.oracle_calls, backend.calls) == (0, known)
     assert bounded.epsilon >= exact.epsilon - 1e-9
     assert bounded.additive_gap >= exact.additive_gap - 1e-9
     assert bounded.kind in (Kind.EXACT, Kind.BOUNDED, Kind.UNKNOWN)
@@ -203,12 +206,15 @@ def test_bounded_certificates_claim_no_less_than_exact_ones(d, n, m, seed, oracl
         assert math.isclose(bounded.epsilon, exact.epsilon, abs_tol=1e-8) or exact.epsilon == math.inf
     if bounded.kind is not Kind.UNKNOWN:
         assert bounded.epsilon - bounded.slack <= exact.epsilon + 1e-9 or math.isinf(bounded.epsilon)
-    if limit < d:
+    if asked < d:
         assert bounded.kind is Kind.UNKNOWN or bounded.epsilon == 0
     if bounded.kind is Kind.UNKNOWN:
         assert bounded.epsilon == math.inf
         assert bounded.worst_weight is None
         assert not bounded.is_proof
+    closer = audit(members, backend, solved=solved)
+    assert closer.oracle_calls == backend.calls - known
+    assert exact.epsilon - 1e-9 <= closer.epsilon <= bounded.epsilon + 1e-9
 
 
 @settings(max_examples=30)

@@ -272,7 +272,9 @@ def test_a_sampled_worst_weight_is_not_called_a_bound():
 
 def test_a_certificate_against_a_reference_set_says_nothing_of_the_optimum():
     portfolio = built(2)
-    certificate = replace(portfolio.certificate, epsilon=0.3, reference="the 4 policies solved, the base model")
+    certificate = replace(
+        portfolio.certificate, epsilon=0.3, reference="the 4 policies solved, the base model", covers_all=False
+    )
     portfolio = portfolio.with_certificate(certificate)
     assert not plots.value_functions(portfolio, ax=axes()).collections
     ax = plots.growth_curve(portfolio, ax=axes())
@@ -291,7 +293,9 @@ def test_figures_that_need_the_backend_say_what_a_certificate_over_a_reference_s
         assert portfolio.certificate.reference in said(ax)
         assert "optimal" not in said(ax)
         assert not [line for line in ax.lines if "certified" in str(line.get_label())]
-    wider = replace(built(3).certificate, epsilon=0.3, reference="the 4 policies solved, the base model")
+    wider = replace(
+        built(3).certificate, epsilon=0.3, reference="the 4 policies solved, the base model", covers_all=False
+    )
     ax = plots.policy_regions(built(3).with_certificate(wider), ax=axes(projection="ternary"))
     assert "over the 4 policies solved, the base model only" in said(ax)
     labels = [text.get_text() for legend in ax.findobj(matplotlib.legend.Legend) for text in legend.get_texts()]
