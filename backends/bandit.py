@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import xlogy
 
 from backends.arrays import from_arrays
+from backends.exact_sums import UNIT
+from backends.soft_maximum import SoftMaximum, normalized
 from palm_theory.bounds import EXACT, non_negative
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
 from palm_theory.contract.declarations import Declarations
@@ -64,43 +65,12 @@ def checked_distribution(probabilities: ArrayLike, shape: tuple[int, ...], name:
     return array
 
 
-def log_probabilities(probabilities: Array) -> Array:
-    """Elementwise log with log 0 = −inf."""
-    with np.errstate(divide="ignore"):
-        return np.log(probabilities)
-
-
-def greedy(values: Array) -> Array:
-    """Deterministic policy on the last axis: probability 1 on the largest value, ties to the lowest index."""
-    policy = np.zeros_like(values)
-    np.put_along_axis(policy, values.argmax(axis=-1)[..., None], 1.0, axis=-1)
-    return policy
-
-
-def tilt(logits: Array) -> tuple[Array, Array]:
-    """exp(logits) normalised along the last axis, and log Σ exp(logits), without overflow.
-
-    (SciPy's logsumexp and softmax take many times as long on arrays of this size.)
-    """
-    top = logits.max(axis=-1, keepdims=True)
-    weights = np.exp(logits - top)
-    total = weights.sum(axis=-1, keepdims=True)
-    return weights / total, (top + np.log(total))[..., 0]
-
-
-def kl_divergence(policy: Array, log_reference: Array) -> Array:
-    """KL(π‖π_ref) along the last axis, 0·log 0 = 0; inf where π leaves the reference's support."""
-    with np.errstate(invalid="ignore"):
-        cross = np.where(policy > 0, policy * log_reference, 0.0)
-    return xlogy(policy, policy).sum(axis=-1) - cross.sum(axis=-1)
-
-
 class BanditBackend(PolicyBackend, kind="backends.bandit.BanditBackend"):
     """maximise E_x[Σ_a π(a|x)⟨w, r(x,a)⟩] − β·E_x KL(π(·|x)‖π_ref(·|x)) over all π.
 
     For β > 0, π*_w(a|x) ∝ π_ref(a|x)·exp(⟨w, r(x,a)⟩/β) and J*_w = β·E_x log E_{a∼π_ref} exp(⟨w, r⟩/β) (Theorem 2,
-    docs/theory/theorem-2.md), computed in log space. For β = 0, the best action in each context, ties to the lowest
-    index.
+    docs/theory/theorem-2.md), computed without cancellation at any β (``SoftMaximum``). For β = 0, the best action in
+    each context, ties to the lowest index.
 
     Parameters
     ----------
@@ -111,7 +81,9 @@ class BanditBackend(PolicyBackend, kind="backends.bandit.BanditBackend"):
     objectives : d names; r1, r2, … by default.
     reward_max : R_max; the largest reward by default.
 
-    A policy is an array (X, A) of action probabilities. The oracle is exact. Raises InputError on any bad argument.
+    A policy is an array (X, A) of action probabilities. Rows of policies and of the reference are taken relative to
+    their sums, which rounding keeps from being 1. The oracle is exact to rounding, and every solve has an upper bound
+    that rounding is part of. Raises InputError on any bad argument.
     """
 
     def __init__(
@@ -133,13 +105,13 @@ class BanditBackend(PolicyBackend, kind="backends.bandit.BanditBackend"):
             context_probabilities = np.full(contexts, 1 / contexts)
         self._reference = checked_distribution(reference, (contexts, actions), "reference")
         self._contexts = checked_distribution(context_probabilities, (contexts,), "context_probabilities")
-        self._log_reference = log_probabilities(self._reference)
-        # β·E_x max_a log 1/π_ref(a|x) over the reference's support is the most any policy can pay.
-        worst = np.where(self._reference > 0, -self._log_reference, 0.0).max(axis=1)
+        self._soft = SoftMaximum(self._reference, self._beta)
+        self._units = d + contexts + self._soft.units + 8
         self.declared = Declarations(
             objectives=default_objectives(objectives, d),
             reward_max=largest,
-            regularizer_max=float(self._beta * (self._contexts @ worst)),
+            # The most any policy on the reference's support can pay.
+            regularizer_max=float(self._beta * (self._contexts @ self._soft.largest_divergence)),
             oracle_error=EXACT,
             has_reference=True,
         )
@@ -182,32 +154,36 @@ class BanditBackend(PolicyBackend, kind="backends.bandit.BanditBackend"):
             "context_probabilities": array_digest(self._contexts),
         }
 
-    def _scores(self, weights: Array) -> Array:
-        """⟨w, r(x,a)⟩, −inf on actions outside the reference's support, shape (X, A)."""
-        return np.where(self._reference > 0, self._rewards @ weights, -np.inf)
-
     def optimize(self, weights: Array) -> Solution:
-        scores = self._scores(weights)
-        policy = greedy(scores) if self._beta == 0 else tilt(self._log_reference + scores / self._beta)[0]
-        return Solution(policy, self.evaluate(policy))
+        policy, _, upper = self._solve(weights)
+        value = self._value(normalized(policy))
+        return Solution(policy, value, upper_bound=max(upper, value.scalarize(weights)))
 
     def optimal_value(self, weights: Array) -> float:
-        scores = self._scores(weights)
-        if self._beta == 0:
-            return float(self._contexts @ scores.max(axis=1))
-        _, log_means = tilt(self._log_reference + scores / self._beta)
-        return float(self._beta * (self._contexts @ log_means))
+        return self._solve(weights)[1]
+
+    def optimal_bracket(self, weights: Array) -> tuple[float, float]:
+        return self._solve(weights)[1:]
+
+    def _solve(self, weights: Array) -> tuple[Array, float, float]:
+        """π*_w, J*_w, and J*_w rounded up: scores and soft maxima err relative to the latter's scale."""
+        scores = self._rewards @ weights
+        policy, best, scale = self._soft.attained(scores)
+        value = float(self._contexts @ best)
+        return policy, value, value + self._units * UNIT * float(self._contexts @ scale)
 
     def evaluate(self, policy: Any) -> Value:
         """R(π) = E_x Σ_a π(a|x) r(x,a), f(π) = β·E_x KL. Raises InputError unless π is (X, A), rows summing to 1."""
-        pi = checked_distribution(policy, self._reference.shape, "policy")
-        rewards = np.einsum("x,xa,xad->d", self._contexts, pi, self._rewards)
+        return self._value(normalized(checked_distribution(policy, self._reference.shape, "policy")))
+
+    def _value(self, pi: Array) -> Value:
+        rewards = (self._contexts[:, None] * pi).ravel() @ self._rewards.reshape(pi.size, -1)
         if self._beta == 0:
             return Value(rewards)
-        divergence = float(self._contexts @ kl_divergence(pi, self._log_reference))
+        divergence = float(self._contexts @ self._soft.divergence(pi))
         if not math.isfinite(divergence):
             raise InputError("the policy takes actions that the reference never takes: its KL is infinite")
-        return Value(rewards, self._beta * max(divergence, 0.0))
+        return Value(rewards, self._beta * divergence)
 
     def effective_sample_size(self, weights: ArrayLike) -> Array:
         """(Σp)²/Σp² of p = π*_w(·|x) for each context, shape (X,): how many samples the tilted weights amount to.

@@ -11,33 +11,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backends.arrays import from_arrays
-from backends.bandit import (
-    checked_distribution,
-    checked_rewards,
-    default_objectives,
-    greedy,
-    kl_divergence,
-    log_probabilities,
-    tilt,
-)
+from backends.bandit import checked_distribution, checked_rewards, default_objectives
+from backends.bellman.optimum import backward_recursion, linear_program, policy_iteration, value_iteration
+from backends.bellman.process import DecisionProcess
+from backends.bellman.rule import StationaryRule, collected_by_horizon
+from backends.exact_sums import UNIT
+from backends.soft_maximum import SoftMaximum, normalized
 from palm_theory.bounds import EXACT, OracleError, non_negative
 from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status
 from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.value import Value
-from palm_theory.errors import BackendError, InputError
+from palm_theory.errors import InputError
 from palm_theory.files import array_digest
 from palm_theory.geometry.simplex import Array
 
 Method = Literal["policy-iteration", "value-iteration", "linear-program"]
 METHODS: tuple[Method, ...] = ("policy-iteration", "value-iteration", "linear-program")
-MAX_ITERATIONS = 1_000_000
 
-EXACT_DISCOUNT = 0.9999
-"""γ up to which linear solves settle J* to rounding. Beyond it a gain lost in rounding, taken at every step, adds up to
-more than 1e-9·R_max, and the solver's own upper bound is all that is claimed."""
-
-PLAIN_GAIN, SOFT_GAIN = 1e-13, 1e-9
-"""Gains of one step, relative to R_max, at which policy iteration may stop: its loss is at most Σγ^t times that."""
+OPTIMAL_TOLERANCE = 1e-9
+"""A policy whose value is within this of the upper bound, relatively, is called optimal."""
 
 
 class MDPBackend(PolicyBackend, kind="backends.mdp.MDPBackend"):
@@ -58,12 +50,14 @@ class MDPBackend(PolicyBackend, kind="backends.mdp.MDPBackend"):
     reference : π_ref, shape (S, A); uniform by default.
     method : for the discounted problem: "policy-iteration" (for β > 0 its soft form; the default), "value-iteration"
         (either β), "linear-program" (β = 0 only). A finite horizon is solved by backward recursion.
-    tolerance : value iteration stops when J* is known to within ``tolerance``·R_max.
+    tolerance : value iteration stops when J* is known to within ``tolerance`` times the most that any policy could get
+        at these weights (more, where rounding adds up to more).
     objectives, reward_max : as for ``BanditBackend``; ``reward_max`` bounds one step's reward.
 
-    A policy is an array of action probabilities, (S, A) or (T, S, A). Every solve carries an upper bound on J*: with
-    any V and its Bellman update TV, V* ≤ TV + γ/(1−γ)·max(TV − V) (MacQueen 1966; T is monotone and T(V+c) = TV+γc
-    for the soft update too). Raises InputError on any bad argument.
+    A policy is an array of action probabilities, (S, A) or (T, S, A); its rows and the reference's are taken relative
+    to their sums. States that no policy leads to from the start count for nothing: there a policy is the reference.
+    Every solve carries an upper bound on J* that rounding is part of (``backends.bellman.optimum``), relative to what
+    is asked for: the rewards at these weights in states that can be reached. Raises InputError on any bad argument.
     """
 
     def __init__(
@@ -88,7 +82,6 @@ class MDPBackend(PolicyBackend, kind="backends.mdp.MDPBackend"):
         if reference is None:
             reference = np.full((states, actions), 1 / actions)
         self._reference = checked_distribution(reference, (states, actions), "reference")
-        self._log_reference = log_probabilities(self._reference)
         self._beta = non_negative(beta, "beta")
         if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1):
             raise InputError(f"horizon must be None or an integer >= 1, got {horizon!r}")
@@ -104,28 +97,24 @@ class MDPBackend(PolicyBackend, kind="backends.mdp.MDPBackend"):
         self._discount, self._horizon = float(discount), horizon
         self._method: Method = method
         self._tolerance = tolerance
-        if horizon is None:
-            self._steps = 1 / (1 - discount)
-        else:
-            self._steps = math.fsum(discount**t for t in range(horizon))
-        # β·Σ_t γ^t·max_{s,a} log 1/π_ref(a|s) over the reference's support is the most any policy can pay.
-        worst = float(np.where(self._reference > 0, -self._log_reference, 0.0).max())
+        allowed = self._reference > 0 if self._beta > 0 else None
+        self._process = DecisionProcess(self._transitions, self._initial, self._discount, horizon, allowed)
+        self._reached_rewards = self._rewards[self._process.states]
+        self._with_cost = np.concatenate(
+            [self._reached_rewards, np.zeros((*self._reached_rewards.shape[:2], 1))], axis=2
+        )
+        self._soft = SoftMaximum(self._reference[self._process.states], self._beta, support_only=False)
+        steps = 1 / (1 - discount) if horizon is None else math.fsum(discount**t for t in range(horizon))
+        self._known_to = max(tolerance, 4 * (self._process.units + self._soft.units) * UNIT * steps)
+        # The most any policy on the reference's support can pay.
+        worst = float(SoftMaximum(self._reference, self._beta).largest_divergence.max())
         self.declared = Declarations(
             objectives=default_objectives(objectives, d),
-            reward_max=step_max * self._steps,
-            regularizer_max=self._beta * self._steps * worst,
-            oracle_error=self._solver_error(step_max * self._steps),
+            reward_max=step_max * steps,
+            regularizer_max=self._beta * steps * worst,
+            oracle_error=EXACT if self._is_exact else OracleError(0.0, self._known_to * step_max * steps),
             has_reference=True,
         )
-
-    def _solver_error(self, reward_max: float) -> OracleError:
-        """(0, 0) where the solver is exact to rounding; (0, tolerance·R_max) for value iteration; for policy iteration
-        with a discount above 0.9999 the loss of stopping at gains within rounding."""
-        if self._is_exact:
-            return EXACT
-        gain = SOFT_GAIN if self._beta > 0 else PLAIN_GAIN
-        relative = self._tolerance if self._iterates else gain * self._steps
-        return OracleError(0.0, relative * reward_max)
 
     @classmethod
     def from_file(cls, path: Path, *, discount: float, horizon: int | None = None, beta: float = 0.0) -> MDPBackend:
@@ -152,141 +141,61 @@ class MDPBackend(PolicyBackend, kind="backends.mdp.MDPBackend"):
 
     @property
     def _is_exact(self) -> bool:
-        return self._horizon is not None or (not self._iterates and self._discount <= EXACT_DISCOUNT)
+        return not self._iterates
 
     @property
     def _iterates(self) -> bool:
         return self._horizon is None and self._method == "value-iteration"
 
     def optimal_value(self, weights: Array) -> float:
+        return self.optimal_bracket(weights)[0]
+
+    def optimal_bracket(self, weights: Array) -> tuple[float, float]:
         if not self._is_exact:
-            return super().optimal_value(weights)
-        return self.optimize(weights).value.scalarize(weights)
+            raise NotImplementedError(f"{self._method} does not declare {Power.OPTIMAL_VALUE}")
+        solution = self.optimize(weights)
+        assert solution.upper_bound is not None
+        return solution.value.scalarize(weights), solution.upper_bound
 
     def optimize(self, weights: Array) -> Solution:
-        step_rewards = self._rewards @ weights
+        step = self._reached_rewards @ weights
         if self._horizon is not None:
-            policy, upper = self._backward(step_rewards)
-        elif self._method == "linear-program":
-            policy, upper = self._linear_program(step_rewards)
-        elif self._method == "value-iteration":
-            policy, upper = self._value_iteration(step_rewards)
+            rules, upper = backward_recursion(self._process, step, self._soft)
+        elif self._iterates:
+            rules, upper = value_iteration(self._process, step, self._soft, self._known_to)
         else:
-            start, _ = self._improve(self._q(step_rewards, np.zeros(len(self._reference))))
-            policy, upper = self._policy_iteration(step_rewards, start)
-        value = self.evaluate(policy)
+            start = linear_program(self._process, step) if self._method == "linear-program" else None
+            rules, upper = policy_iteration(self._process, step, self._soft, start)
+        value = self._value(normalized(rules))
         reached = value.scalarize(weights)
-        status = Status.OPTIMAL if upper - reached <= 1e-9 * self.reward_max else Status.BOUNDED
-        return Solution(policy, value, upper_bound=max(upper, reached), status=status)
+        # ⟨w, r⟩ is rounded itself.
+        upper += len(weights) * UNIT * (abs(upper) + value.regularizer)
+        status = Status.OPTIMAL if upper - reached <= OPTIMAL_TOLERANCE * abs(upper) else Status.BOUNDED
+        return Solution(self._everywhere(rules), value, upper_bound=max(upper, reached), status=status)
+
+    def _everywhere(self, rules: Array) -> Array:
+        """Decision rules of the states that count, (…, S', A), with the reference's in all others, (…, S, A)."""
+        if rules.shape[-2] == len(self._reference):
+            return rules
+        policy = np.broadcast_to(self._reference, (*rules.shape[:-2], *self._reference.shape)).copy()
+        policy[..., self._process.states, :] = rules
+        return policy
 
     def evaluate(self, policy: Any) -> Value:
-        """R(π) and f(π) exactly. Raises InputError unless π has shape (S, A), or (T, S, A) with a horizon."""
-        states, actions = self._reference.shape
+        """R(π) and f(π), to rounding. Raises InputError unless π has shape (S, A), or (T, S, A) with a horizon."""
+        shape = self._reference.shape if self._horizon is None else (self._horizon, *self._reference.shape)
+        pi = checked_distribution(policy, shape, "policy")
+        return self._value(normalized(pi[..., self._process.states, :]))
+
+    def _value(self, rules: Array) -> Value:
+        """The value of decision rules (S', A), or (T, S', A), of the states that count."""
+        costs = np.zeros((*rules.shape[:-1], len(self.objectives) + 1))
+        if self._beta > 0:
+            costs[..., -1] = self._soft.divergence(rules)
         if self._horizon is not None:
-            pi = checked_distribution(policy, (self._horizon, states, actions), "policy")
-            totals = np.zeros((states, len(self.objectives) + 1))
-            for rule in pi[::-1]:
-                step, matrix = self._under(rule)
-                totals = step + self._discount * matrix @ totals
+            found = collected_by_horizon(self._process, rules, self._with_cost, costs)
         else:
-            pi = checked_distribution(policy, (states, actions), "policy")
-            step, matrix = self._under(pi)
-            totals = np.linalg.solve(np.eye(states) - self._discount * matrix, step)
-        expected = self._initial @ totals
-        if not np.all(np.isfinite(expected)):
+            found = StationaryRule(self._process, rules).collected(self._with_cost, costs)
+        if not np.all(np.isfinite(found)):
             raise InputError("the policy takes actions that the reference never takes: its KL is infinite")
-        return Value(expected[:-1], self._beta * max(float(expected[-1]), 0.0))
-
-    def _under(self, rule: Array) -> tuple[Array, Array]:
-        """One step under a decision rule: rewards with the KL as last column (S, d+1), and the transition matrix."""
-        rewards = np.einsum("sa,sad->sd", rule, self._rewards)
-        divergence = kl_divergence(rule, self._log_reference) if self._beta > 0 else np.zeros(len(rule))
-        return np.column_stack([rewards, divergence]), np.einsum("sa,sat->st", rule, self._transitions)
-
-    def _q(self, step_rewards: Array, values: Array) -> Array:
-        """Q(s,a) = ⟨w, r(s,a)⟩ + γ·Σ_s' P(s'|s,a)·V(s'); −inf outside the reference's support when β > 0."""
-        q = step_rewards + self._discount * (self._transitions @ values)
-        return np.where(self._reference > 0, q, -np.inf) if self._beta > 0 else q
-
-    def _improve(self, q: Array) -> tuple[Array, Array]:
-        """The optimal decision rule for Q and its (soft) value V(s)."""
-        if self._beta == 0:
-            return greedy(q), q.max(axis=1)
-        rule, log_sums = tilt(self._log_reference + q / self._beta)
-        return rule, self._beta * log_sums
-
-    def _upper(self, values: Array, updated: Array) -> float:
-        """MacQueen's upper bound on J* from V and TV."""
-        excess = float((updated - values).max())
-        return float(self._initial @ updated) + self._discount / (1 - self._discount) * excess
-
-    def _backward(self, step_rewards: Array) -> tuple[Array, float]:
-        assert self._horizon is not None
-        values = np.zeros(len(self._reference))
-        rules = []
-        for _ in range(self._horizon):
-            rule, values = self._improve(self._q(step_rewards, values))
-            rules.append(rule)
-        return np.stack(rules[::-1]), float(self._initial @ values)
-
-    def _value_iteration(self, step_rewards: Array) -> tuple[Array, float]:
-        values = np.zeros(len(self._reference))
-        for _ in range(MAX_ITERATIONS):
-            rule, updated = self._improve(self._q(step_rewards, values))
-            change = updated - values
-            values = updated
-            # V* lies between updated + γ/(1−γ)·min and ·max of the change.
-            if (change.max() - change.min()) * self._steps <= self._tolerance * self.reward_max:
-                return rule, float(self._initial @ values) + self._discount * self._steps * float(change.max())
-        raise BackendError(f"value iteration did not reach tolerance {self._tolerance} in {MAX_ITERATIONS} steps")
-
-    def _policy_iteration(self, step_rewards: Array, rule: Array) -> tuple[Array, float]:
-        """From a decision rule to start with to an optimal one."""
-        last_gain = math.inf
-        for _ in range(MAX_ITERATIONS):
-            values = self._scalar_values(rule, step_rewards)
-            better, updated = self._improve(self._q(step_rewards, values))
-            gain = float((updated - values).max())
-            if self._beta == 0:
-                # An action changes only where it gains more than rounding, so ties cannot make it cycle.
-                keep = np.isclose(updated, values, rtol=0, atol=PLAIN_GAIN * self.reward_max)
-                better = np.where(keep[:, None], rule, better)
-                stop = bool(keep.all())
-            else:
-                # Soft policy iteration converges quadratically, until the gain is rounding noise and stops falling.
-                stop = gain <= 1e-15 * self.reward_max or last_gain <= gain <= SOFT_GAIN * self.reward_max
-            last_gain = gain
-            if stop:
-                return rule, self._upper(values, updated)
-            rule = better
-        raise BackendError(f"policy iteration did not end in {MAX_ITERATIONS} steps")
-
-    def _scalar_values(self, rule: Array, step_rewards: Array) -> Array:
-        """V_π(s) of the scalarised, regularised problem, by one linear solve."""
-        step, matrix = self._under(rule)
-        gain = (rule * step_rewards).sum(axis=1) - self._beta * step[:, -1]
-        return np.linalg.solve(np.eye(len(rule)) - self._discount * matrix, gain)
-
-    def _linear_program(self, step_rewards: Array) -> tuple[Array, float]:
-        """min ρᵀV s.t. V(s) ≥ r(s,a) + γP(·|s,a)V, ρ = uniform + initial so that every state counts.
-
-        The solver's tolerances are absolute, so rewards are scaled to order 1, and its greedy policy is where policy
-        iteration starts: it ends at once unless actions come closer than the tolerance.
-        """
-        from scipy.optimize import linprog
-
-        states, actions = self._reference.shape
-        unit = float(step_rewards.max()) or 1.0
-        coefficients = self._discount * self._transitions.reshape(-1, states) - np.repeat(
-            np.eye(states), actions, axis=0
-        )
-        result = linprog(
-            self._initial + 1 / states,
-            A_ub=coefficients,
-            b_ub=-step_rewards.ravel() / unit,
-            bounds=(None, None),
-            method="highs",
-        )
-        if result.status != 0:
-            raise BackendError(f"the linear program failed: {result.message}")
-        return self._policy_iteration(step_rewards, greedy(self._q(step_rewards, result.x * unit)))
+        return Value(found[:-1], self._beta * max(0.0, -float(found[-1])))

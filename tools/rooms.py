@@ -29,8 +29,9 @@ LADDERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("cli",),
     ),
     "backends": (
-        ("", "arrays", "table"),
-        ("bandit",),
+        ("", "arrays", "exact_sums", "table"),
+        ("soft_maximum",),
+        ("bandit", "bellman"),
         ("mdp", "programs"),
         ("convex", "gym", "programs.files"),
         ("graph", "integer", "linear"),

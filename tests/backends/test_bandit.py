@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from backends.mdp import MDPBackend
 from palm_theory.contract.calls import solve
 from palm_theory.errors import InputError
 from palm_theory.testing import check_conformance
+from tests.helpers.exact_optima import ExactBandit
 from tests.helpers.instances import random_bandit, rng_of, seeds, simplex_points
 
 betas = st.sampled_from([1e-3, 0.05, 1.0, 30.0])
@@ -145,6 +147,38 @@ def test_tiny_beta_does_not_overflow():
     solution = solve(backend, np.array([0.2, 0.3, 0.5]))
     assert solution.policy.tolist() == [[0.0, 0.0, 1.0]]
     assert math.isclose(backend.optimal_value(np.array([0.2, 0.3, 0.5])), 0.5)
+
+
+@pytest.mark.parametrize("beta", [1e-300, 1e-12, 1e-3, 10.0, 1e3, 1e6, 1e12])
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
+def test_optima_are_right_to_rounding_at_any_beta(beta, unit):
+    """Against 60 digits. exp and log cancel: at β = 1e12 they once cost 1e-4."""
+    rng = rng_of(7)
+    rewards, contexts = rng.random((3, 4, 2)) * unit, rng.dirichlet(np.ones(3))
+    reference = np.vstack([np.full(4, 0.25), [0.0, 1e-300, 0.5, 0.5], rng.dirichlet(np.ones(4))])
+    price = beta * unit
+    backend = BanditBackend(rewards, beta=price, reference=reference, context_probabilities=contexts)
+    truth = ExactBandit(rewards, reference, contexts, price)
+    for w in (np.array([1.0, 0.0]), np.array([0.25, 0.75])):
+        right = truth.optimum(w)
+        reached, upper = backend.optimal_bracket(w)
+        assert math.isclose(reached, right, rel_tol=1e-14)
+        assert right <= Fraction(upper) <= right * (1 + Fraction(1, 10**13))
+        solution = solve(backend, w)
+        assert solution.upper_bound == upper
+        assert math.isclose(solution.value.scalarize(w), right, rel_tol=1e-14)
+        found, cost = truth.value(solution.policy)
+        assert np.allclose(solution.value.rewards, [float(x) for x in found], rtol=1e-14, atol=0)
+        assert math.isclose(solution.value.regularizer, cost, rel_tol=1e-12, abs_tol=1e-15 * unit)
+
+
+def test_a_reference_is_taken_relative_to_its_sum():
+    """One that sums to 1 − 1e-10 is no discount of −1e-10·β."""
+    rewards = np.array([[[1.0], [0.0]]])
+    exact, short = (BanditBackend(rewards, beta=1e6, reference=[[p, p]]) for p in (0.5, 0.5 - 5e-11))
+    assert math.isclose(exact.optimal_value(np.ones(1)), short.optimal_value(np.ones(1)), rel_tol=1e-12)
+    assert short.evaluate([[0.5, 0.5]]).regularizer < 1e-12
+    assert math.isclose(short.evaluate([[0.5 - 4e-10, 0.5]]).rewards[0], 0.5, abs_tol=3e-10)
 
 
 def test_actions_the_reference_never_takes():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from backends.mdp import MDPBackend
+from palm_theory import UniformGrid, build_portfolio
 from palm_theory.bounds import EXACT
 from palm_theory.certify.audit import audit
 from palm_theory.certify.certificate import Kind
@@ -19,6 +21,7 @@ from palm_theory.contract.backend import Power, Status
 from palm_theory.contract.calls import solve, upper_bound_at
 from palm_theory.errors import InputError
 from palm_theory.testing import check_conformance
+from tests.helpers.exact_optima import ExactProcess
 from tests.helpers.instances import portfolio_values, random_mdp, random_mdp_arrays, rng_of, seeds, simplex_points
 
 discounts = st.sampled_from([0.0, 0.5, 0.9, 0.99])
@@ -244,22 +247,98 @@ def test_claims_hold_for_patient_agents_and_close_calls(seed, discount, method, 
     # With beta > 0 a rule's KL is paid too; the best deterministic rule is then only a lower bound on J*.
     best = max(mdp.evaluate(rule).scalarize(w) for rule in all_rules(3, 2))
     upper = upper_bound_at(solution, w, mdp.oracle_error)
-    assert upper >= best - 1e-9 * mdp.reward_max
-    assert solution.value.scalarize(w) >= best - mdp.oracle_error.delta - 1e-9 * mdp.reward_max
-    assert upper - solution.value.scalarize(w) <= 1e-6 * mdp.reward_max
-    assert (Power.OPTIMAL_VALUE in mdp.powers) == (mdp.oracle_error == EXACT) == (discount <= 0.9999)
+    reached = solution.value.scalarize(w)
+    assert reached >= best * (1 - 1e-14)
+    assert best * (1 - 1e-14) <= upper <= reached * (1 + 1e-12)
+    assert Power.OPTIMAL_VALUE in mdp.powers
+    assert mdp.oracle_error == EXACT
+    assert mdp.optimal_bracket(w) == (reached, solution.upper_bound)
 
 
-def test_upper_bounds_count_the_gains_that_were_not_taken():
-    """At a discount of 0.999999 policy iteration stops up to 1e-8·R_max short; its upper bound must not."""
-    short = 0.0
+def test_patient_agents_take_gains_that_are_lost_in_rounding_at_every_step():
+    """At a discount of 0.999999, gains of one step too small for float64 beside V add up to more than 1e-9·J*."""
     for seed in range(60):
-        mdp = MDPBackend(*close_calls(seed), discount=0.999999)
+        transitions, rewards, initial = close_calls(seed)
+        mdp = MDPBackend(transitions, rewards, initial, discount=0.999999)
+        low, high = ExactProcess(transitions, rewards, initial, np.full((3, 2), 0.5), 0.999999, 0.0).bracket(np.ones(1))
         solution = solve(mdp, np.ones(1))
-        best = max(mdp.evaluate(rule).rewards[0] for rule in all_rules(3, 2))
-        short = max(short, (best - solution.value.rewards[0]) / mdp.reward_max)
-        assert solution.upper_bound >= best - 1e-10 * mdp.reward_max
-    assert short > 1e-9, "the instances are too easy to show anything"
+        assert math.isclose(solution.value.rewards[0], low, rel_tol=1e-14)
+        assert high * (1 - Fraction(1, 10**15)) <= Fraction(solution.upper_bound) <= high * (1 + Fraction(1, 10**12))
+
+
+ISSUE = (
+    [[[0.5, 0.5, 0], [1, 0, 0]], [[0.25, 0.5, 0.25], [1, 0, 0]], [[1 / 3, 2 / 3, 0], [1 / 3] * 3]],
+    np.array([[[1.0, 0], [2, 1]], [[1, 2], [2, 2]], [[2, 1], [0, 2]]]) * [1e6, 1],
+    [1.0, 0.0, 0.0],
+)
+"""Rewards of two magnitudes: what rounding is to the first objective is all that the second has."""
+
+
+def test_each_weight_is_solved_relative_to_its_own_rewards():
+    mdp = MDPBackend(*ISSUE, discount=0.999, beta=0.01)
+    truth = ExactProcess(*(np.asarray(a) for a in ISSUE), np.full((3, 2), 0.5), 0.999, 0.01)
+    w = np.array([0.0, 1.0])
+    assert math.isclose(mdp.optimal_value(w), 1285.553339879392, rel_tol=1e-14)
+    certificate = build_portfolio(mdp, UniformGrid(1), progress=False).certificate
+    one = audit([mdp.optimize(np.array([1.0, 0.0])).value], mdp)
+    for claim, policies in ((certificate, np.eye(2)), (one, np.eye(2)[:1])):
+        values = [mdp.optimize(row).value for row in policies]
+        for row in [*np.eye(2), [0.5, 0.5], [1e-6, 1 - 1e-6], claim.worst_weight]:
+            low, _ = truth.bracket(np.asarray(row))
+            best = max(value.scalarize(row) for value in values)
+            assert best >= (1 - claim.epsilon - 1e-12) * float(low)
+            assert mdp.optimal_bracket(np.asarray(row))[1] >= low
+    assert one.epsilon > 0.002
+
+
+def test_states_that_nothing_leads_to_count_for_nothing():
+    """Wait for 0.05 a step, or go where a step pays 0.1; a third state pays 1e13."""
+    transitions = np.zeros((3, 2, 3))
+    transitions[0, 0, 0] = transitions[0, 1, 1] = transitions[1, :, 1] = transitions[2, :, 2] = 1
+    rewards = np.array([[[0.05], [0.0]], [[0.125], [0.125]], [[1e13], [1e13]]])
+    for options in ({}, {"method": "linear-program"}, {"method": "value-iteration"}, {"beta": 1e-9}, {"horizon": 200}):
+        mdp = MDPBackend(transitions, rewards, np.eye(3)[0], discount=0.875, **options)
+        solution = mdp.optimize(np.ones(1))
+        assert math.isclose(solution.value.rewards[0], 0.875, rel_tol=1e-7)
+        assert math.isclose(solution.upper_bound, solution.value.scalarize([1.0]), rel_tol=1e-11)
+        # A policy has a rule for every state all the same.
+        assert np.allclose(solution.policy[..., 2, :], 0.5)
+        assert mdp.evaluate(solution.policy).same_numbers(solution.value)
+
+
+def test_with_a_regulariser_only_the_reference_s_actions_lead_anywhere():
+    transitions = np.zeros((2, 2, 2))
+    transitions[0, 0, 0] = transitions[0, 1, 1] = transitions[1, :, 1] = 1
+    rewards = np.array([[[0.0, 1.0]] * 2, [[1e9, 0.0]] * 2])
+    reference = [[1.0, 0.0], [0.5, 0.5]]
+    soft = MDPBackend(transitions, rewards, [1.0, 0.0], discount=0.5, beta=1.0, reference=reference)
+    assert soft.optimal_bracket(np.array([1.0, 0.0])) == (0.0, 0.0)
+    assert soft.optimal_bracket(np.array([0.0, 1.0]))[0] == 2.0
+    plain = MDPBackend(transitions, rewards, [1.0, 0.0], discount=0.5, reference=reference)
+    assert plain.optimal_value(np.array([1.0, 0.0])) == 1e9
+
+
+@pytest.mark.parametrize("method", ["policy-iteration", "value-iteration"])
+@pytest.mark.parametrize("beta", [2.8e3, 1e5, 1e8, 1e12])
+def test_soft_solves_end_however_large_beta_is(beta, method):
+    rng = rng_of(3)
+    transitions, rewards, initial, reference = random_mdp_arrays(3, d=2, states=3)
+    mdp = MDPBackend(transitions, rewards, initial, discount=0.99, beta=beta, reference=reference, method=method)
+    truth = ExactProcess(transitions, rewards, initial, reference, 0.99, beta)
+    w = rng.dirichlet(np.ones(2))
+    low, high = truth.bracket(w)
+    solution = solve(mdp, w)
+    assert math.isclose(solution.value.scalarize(w), low, rel_tol=1e-13)
+    assert low <= Fraction(solution.upper_bound) <= high * (1 + Fraction(1, 10**11))
+    found, right = solution.value, truth.value(solution.policy)
+    assert np.allclose(found.rewards, [float(x) for x in right[0]], rtol=1e-14)
+    assert math.isclose(found.regularizer, right[1], abs_tol=1e-14 * float(low))
+
+
+def test_a_discount_that_rounding_makes_one_is_refused():
+    rows = np.full((1, 1, 1), 1 + 1e-10)
+    with pytest.raises(InputError, match="too close to 1"):
+        MDPBackend(rows, np.ones((1, 1, 1)), [1.0], discount=1 - 1e-12)
 
 
 @given(

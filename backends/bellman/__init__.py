@@ -1,0 +1,1 @@
+"""Finite Markov decision processes: what rules collect, and optima with proven upper bounds, rounding included."""
