@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from backends.exact_sums import UNIT
 from backends.gym.enumeration import TabularModel
-from backends.mdp import MDPBackend
-from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from backends.mdp import OPTIMAL_TOLERANCE, MDPBackend
+from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status
+from palm_theory.contract.calls import RANGE_TOLERANCE
 from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value
@@ -48,15 +51,18 @@ class ExactGymBackend(PolicyBackend, kind="backends.gym_exact.ExactGymBackend"):
         ones = np.zeros((*model.rewards.shape[:2], 1)) + 1.0
         steps = MDPBackend(model.transitions, ones, model.initial, discount=discount, horizon=horizon).reward_max
         d = model.rewards.shape[2]
-        least = [high[i] * steps - opposite.optimal_value(np.eye(d)[i]) for i in range(d)]
-        most = [self._inner.optimal_value(np.eye(d)[i]) - raised[i] * steps for i in range(d)]
+        ends = [(opposite, high - model.rewards), (self._inner, model.rewards + raised)]
+        worst, best = ([_known_return(mdp, model, rewards, i, discount) for i in range(d)] for mdp, rewards in ends)
+        least = [high[i] * steps - worst[i] for i in range(d)]
+        most = [best[i] - raised[i] * steps for i in range(d)]
         # A least return of zero up to rounding is zero.
-        negative = [value < -1e-12 * max(steps, 1.0) for value in least]
+        unit = np.minimum(np.maximum(np.abs(low), np.abs(high)), 1.0)
+        negative = [value < -1e-12 * max(steps, 1.0) * unit[i] for i, value in enumerate(least)]
         normalizers = tuple(
             Normalizer(1.0, -float(value)) if below else IDENTITY for value, below in zip(least, negative, strict=True)
         )
         offsets = np.array([normalizer.offset for normalizer in normalizers])
-        self._shift = offsets - raised * steps
+        self._shift = np.array([_shift(x, c, discount, horizon) for x, c in zip(offsets, raised, strict=True)])
         reward_max = float((most + offsets).max())
         if reward_max <= 0:
             raise InputError("no policy gets a reward other than the least one: there is nothing to optimise")
@@ -79,17 +85,53 @@ class ExactGymBackend(PolicyBackend, kind="backends.gym_exact.ExactGymBackend"):
         solution = self._inner.optimize(weights)
         value = self._shifted(solution.value)
         assert solution.upper_bound is not None
-        upper = max(solution.upper_bound + float(weights @ self._shift), value.scalarize(weights))
-        return Solution(solution.policy, value, upper_bound=upper, status=solution.status)
+        reached, sizes = value.scalarize(weights), solution.value.rewards + np.abs(self._shift)
+        upper = solution.upper_bound + float(weights @ self._shift)
+        upper = max(upper + (len(weights) + 4) * UNIT * float(weights @ sizes), reached)
+        status = Status.OPTIMAL if upper - reached <= OPTIMAL_TOLERANCE * upper else Status.BOUNDED
+        return Solution(solution.policy, value, upper_bound=upper, status=status)
 
     def optimal_value(self, weights: Array) -> float:
-        return self.optimize(weights).value.scalarize(weights)
+        return self.optimal_bracket(weights)[0]
+
+    def optimal_bracket(self, weights: Array) -> tuple[float, float]:
+        solution = self.optimize(weights)
+        assert solution.upper_bound is not None
+        return solution.value.scalarize(weights), solution.upper_bound
 
     def evaluate(self, policy: Any) -> Value:
         return self._shifted(self._inner.evaluate(policy))
 
     def _shifted(self, value: Value) -> Value:
         rewards = value.rewards + self._shift
-        # Adding and taking off c·Σγ^t costs a few digits; returns leave their range by no more than that.
+        # Rounding may lead out of the range.
         near = np.clip(rewards, 0.0, self.reward_max)
-        return Value(np.where(np.abs(near - rewards) <= 1e-9 * self.reward_max, near, rewards))
+        return Value(np.where(np.abs(near - rewards) <= RANGE_TOLERANCE * self.reward_max, near, rewards))
+
+
+def _shift(offset: float, raised: float, discount: float, horizon: int | None) -> float:
+    """offset − c·Σγ^t, rounded once: what is added to returns of raised rewards."""
+    gamma = Fraction(discount)
+    if horizon is None:
+        steps = 1 / (1 - gamma)
+    else:
+        steps = Fraction(horizon) if gamma == 1 else (1 - gamma**horizon) / (1 - gamma)
+    return float(Fraction(float(offset)) - Fraction(float(raised)) * steps)
+
+
+def _known_return(mdp: MDPBackend, model: TabularModel, rewards: Array, i: int, discount: float) -> float:
+    """The optimal return of objective i for the ``rewards`` (S, A, d) of ``mdp``, by the plain formula, unrefined.
+
+    Shifts are made of it, and stored problems are known by them to the last bit: it is never to be computed otherwise.
+    """
+    policy = mdp.optimize(np.eye(rewards.shape[2])[i]).policy
+    states = len(rewards)
+    totals = np.zeros((states, rewards.shape[2] + 1))
+    for rule in policy[None] if policy.ndim == 2 else policy[::-1]:
+        step = np.column_stack([np.einsum("sa,sad->sd", rule, rewards), np.zeros(states)])
+        matrix = np.einsum("sa,sat->st", rule, model.transitions)
+        if policy.ndim == 2:
+            totals = np.linalg.solve(np.eye(states) - discount * matrix, step)
+        else:
+            totals = step + discount * matrix @ totals
+    return Value((model.initial @ totals)[:-1]).scalarize(np.eye(rewards.shape[2])[i])

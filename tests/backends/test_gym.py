@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ pytest.importorskip("mo_gymnasium")
 from backends.gym import GymBackend  # noqa: E402
 from backends.gym.backend import RLTraining  # noqa: E402
 from backends.gym.chance import Chance, EnumerationError, outcomes  # noqa: E402
-from backends.gym.enumeration import enumerate_environment  # noqa: E402
+from backends.gym.enumeration import TabularModel, enumerate_environment  # noqa: E402
+from backends.gym.exact import ExactGymBackend  # noqa: E402
 from palm_theory import Adaptive, Portfolio, UniformGrid, build_portfolio  # noqa: E402
 from palm_theory.errors import BackendError, InputError  # noqa: E402
 from palm_theory.geometry.envelope import essential_policies  # noqa: E402
 from palm_theory.testing import check_conformance  # noqa: E402
+from tests.helpers.exact_optima import ExactProcess  # noqa: E402
 
 
 def measured(backend: GymBackend, portfolio: Portfolio) -> np.ndarray:
@@ -104,6 +107,39 @@ def test_random_transitions_and_rewards_agree_with_simulation() -> None:
     expected = [n.invert(r) for n, r in zip(backend.normalizers, backend.evaluate(policy).rewards, strict=True)]
     error = np.std(totals, axis=0) / np.sqrt(len(totals))
     assert np.all(np.abs(np.mean(totals, axis=0) - expected) <= 5 * error + 1e-6)
+
+
+@pytest.mark.parametrize(("discount", "horizon"), [(0.875, None), (0.9990234375, None), (1.0, 7), (0.5, 3)])
+def test_returns_far_below_zero_keep_their_digits(discount: float, horizon: int | None) -> None:
+    """Rewards of −1e7 a step that differ by 1e-3: the shift takes off all of the first, and none of the second."""
+    rng = np.random.default_rng(0)
+    transitions = rng.multinomial(64, np.full(3, 1 / 3), (3, 2)) / 64
+    rewards, initial = -1e7 + 1e-3 * rng.random((3, 2, 2)), np.eye(3)[0]
+    model = TabularModel(transitions, rewards, initial, ())
+    backend = ExactGymBackend(model, discount=discount, horizon=horizon, objectives=None)
+    truth = ExactProcess(transitions, rewards - rewards.min(), initial, np.ones((3, 2)), discount, 0.0, horizon)
+    offsets = [Fraction(n.offset) for n in backend.normalizers]
+    gamma = Fraction(discount)
+    steps = Fraction(horizon) if gamma == 1 else (1 - (gamma**horizon if horizon else 0)) / (1 - gamma)
+    shift = [offset + steps * Fraction(float(rewards.min())) for offset in offsets]
+    for w in (np.array([1.0, 0.0]), np.array([0.25, 0.75])):
+        optimum = truth.bracket(w)[1] + sum(Fraction(x) * y for x, y in zip(w.tolist(), shift, strict=True))
+        reached, upper = backend.optimal_bracket(w)
+        unit = Fraction(backend.reward_max) / 10**12
+        assert abs(Fraction(reached) - optimum) <= unit
+        assert optimum - unit / 100 <= Fraction(upper) <= optimum + unit
+        value = backend.evaluate(backend.optimize(w).policy)
+        right = truth.value(backend.optimize(w).policy)[0]
+        for found, r, s in zip(value.rewards.tolist(), right, shift, strict=True):
+            assert abs(Fraction(found) - r - s) <= unit
+
+
+def test_small_rewards_are_shifted_like_large_ones() -> None:
+    rewards = np.array([[[-1e-13, 1.0], [-2e-13, 2.0]]])
+    model = TabularModel(np.ones((1, 2, 1)), rewards, np.ones(1), ())
+    backend = ExactGymBackend(model, discount=0.5, horizon=None, objectives=None)
+    assert backend.normalizers[0].offset == pytest.approx(4e-13)
+    assert backend.optimize(np.array([1.0, 0.0])).value.rewards[0] == pytest.approx(2e-13)
 
 
 @pytest.mark.parametrize(
