@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backends.bandit import default_objectives
+from backends.exact_sums import UNIT
 from palm_theory.bounds import EXACT
 from palm_theory.contract.backend import PolicyBackend, Power, Solution
 from palm_theory.contract.calls import RANGE_TOLERANCE
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 Task = Literal["shortest-path", "spanning-tree", "matching", "assignment"]
 TASKS: tuple[Task, ...] = ("shortest-path", "spanning-tree", "matching", "assignment")
 
-MATCHING_BITS = 40
-"""Edge scores are rounded to this many bits of the largest for matchings: on integers networkx proves its optimum."""
+FIXED_SIZE: tuple[Task, ...] = ("spanning-tree", "assignment")
+"""Tasks whose policies all have the same number of edges: what all scores have in common decides nothing."""
 
 
 class GraphBackend(PolicyBackend, kind="backends.graph.GraphBackend"):
@@ -56,7 +58,8 @@ class GraphBackend(PolicyBackend, kind="backends.graph.GraphBackend"):
 
     Algorithms: Dijkstra on graphs with cycles, which needs costs ≥ 0, and dynamic programming in topological order on
     acyclic ones, where any sign is fine; Kruskal; Edmonds' blossoms, and the Hungarian method. A policy is the
-    increasing list of the numbers of its edges in ``list(graph.edges)``; ``edges_of`` names them. The oracle is exact.
+    increasing list of the numbers of its edges in ``list(graph.edges)``; ``edges_of`` names them. The oracle is exact
+    to rounding, which every solve's upper bound allows for.
 
     Raises InputError on negative costs around cycles, disconnected or unsuitable graphs, missing attributes, and bounds
     below the cost of an optimal path.
@@ -95,6 +98,8 @@ class GraphBackend(PolicyBackend, kind="backends.graph.GraphBackend"):
         names = objectives if objectives is not None or isinstance(attribute, str) else list(attribute)
         objective_names = default_objectives(names, measured.shape[1])
         self._scores = frozen_array(-measured if self._minimizes else measured, "edge scores")
+        middle = (self._scores.max(axis=0) / 2 + self._scores.min(axis=0) / 2) if task in FIXED_SIZE else 0.0
+        self._deciding = self._scores - middle
         self._source, self._target = source, target
         self._acyclic = False
         self._check_task(objective_names)
@@ -229,11 +234,27 @@ class GraphBackend(PolicyBackend, kind="backends.graph.GraphBackend"):
         }
 
     def optimize(self, weights: Array) -> Solution:
-        policy = self._best(self._scores @ weights)
-        return Solution(policy, self._value(policy))
+        policy = self._best(self._deciding @ weights)
+        value = self._value(policy)
+        upper = value.scalarize(weights) + self._rounding(weights)
+        return Solution(policy, value, upper_bound=upper)
+
+    def _rounding(self, weights: Array) -> float:
+        """How far a policy that is best for rounded scores and sums may be from the best, at most.
+
+        Of two policies of at most m edges, scores |s_e| ≤ a: each score errs by (d+1)·u·a, each of m sums by u·m·a.
+        """
+        edges, d = self._graph.number_of_nodes(), len(weights)
+        largest = float((np.abs(self._deciding) @ weights).max())
+        return 2 * edges * (edges + d + 4) * UNIT * largest + 4 * d * UNIT * self.reward_max
 
     def optimal_value(self, weights: Array) -> float:
-        return self.optimize(weights).value.scalarize(weights)
+        return self.optimal_bracket(weights)[0]
+
+    def optimal_bracket(self, weights: Array) -> tuple[float, float]:
+        solution = self.optimize(weights)
+        assert solution.upper_bound is not None
+        return solution.value.scalarize(weights), solution.upper_bound
 
     def evaluate(self, policy: Any) -> Value:
         """The edges' total. Raises InputError unless they are what the task allows."""
@@ -266,9 +287,12 @@ class GraphBackend(PolicyBackend, kind="backends.graph.GraphBackend"):
                     f"path {self.edges_of(policy)} costs {-total[i]:g} in objective {self.objectives[i]!r}, more than "
                     f"cost_max {self._cost_max[i]:g}: give larger bounds, or none"
                 )
-        offsets = np.array([normalizer.offset for normalizer in self.normalizers])
-        # Sums in another order than the bounds' may leave the range by rounding.
-        return Value(np.clip(total + offsets, 0.0, self.reward_max))
+        # Summed without rounding: offsets may take off nearly all of it.
+        rewards = [
+            math.fsum([*self._scores[policy, i].tolist(), normalizer.offset])
+            for i, normalizer in enumerate(self.normalizers)
+        ]
+        return Value(np.array(rewards))
 
     def _best(self, scores: Array) -> list[int]:
         """The allowed set of edges with the largest total of ``scores`` (E,), as increasing edge numbers."""
@@ -329,13 +353,11 @@ class GraphBackend(PolicyBackend, kind="backends.graph.GraphBackend"):
     def _matching(self, scores: Array) -> list[int]:
         import networkx as nx
 
-        largest = float(scores.max())
-        if largest <= 0:
-            return []
-        whole = np.rint(np.ldexp(scores / largest, MATCHING_BITS)).astype(np.int64)
         weighted = nx.Graph()
         weighted.add_nodes_from(self._graph)
-        weighted.add_edges_from((*self._edges[k], {"weight": int(whole[k])}) for k in np.flatnonzero(whole > 0))
+        useful = np.flatnonzero(scores > 0)
+        for k, whole in zip(useful, _as_integers(scores[useful]), strict=True):
+            weighted.add_edge(*self._edges[k], weight=whole)
         return [self._edge_number(u, v) for u, v in nx.max_weight_matching(weighted)]
 
     def _assignment(self, scores: Array) -> list[int]:
@@ -367,6 +389,14 @@ class GraphBackend(PolicyBackend, kind="backends.graph.GraphBackend"):
         if not nx.has_path(part, self._source, self._target):
             return False
         return len(nx.shortest_path(part, self._source, self._target)) == len(edges) + 1 == len(part)
+
+
+def _as_integers(numbers: Array) -> list[int]:
+    """The same numbers times one power of two that makes them whole: on integers networkx proves its optimum."""
+    mantissas, exponents = np.frexp(numbers)
+    whole = np.ldexp(mantissas, 53).astype(np.int64).tolist()
+    lowest = int(exponents.min(initial=0))
+    return [number << (exponent - lowest) for number, exponent in zip(whole, exponents.tolist(), strict=True)]
 
 
 def _edge_vectors(graph: nx.Graph, attribute: str | Sequence[str]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from typing import Any
 
 import networkx as nx
@@ -224,3 +225,64 @@ def test_errors_say_what_is_wrong() -> None:
         GraphBackend(graph, "shortest-path", costs="c", cost_max=[0, 0, 0], **ends)
     with pytest.raises(InputError, match="no edge"):
         GraphBackend(nx.empty_graph(3), "matching", rewards="c")
+
+
+def hostile(kind: str, seed: int) -> tuple[GraphBackend, list[list[int]]]:
+    """Edges whose scores are nearly the same beside their size, or of many sizes, and all policies there are."""
+    rng = np.random.default_rng(seed)
+    styles = [
+        lambda n: 1e9 + rng.integers(0, 64, (n, 2)) / 64,
+        lambda n: 10.0 ** rng.uniform(-9, 9, (n, 2)),
+        lambda n: 1 - 10.0 ** rng.uniform(-15, -1, (n, 2)),
+        lambda n: rng.integers(1, 4, (n, 2)) * 1e-300,
+        lambda n: rng.integers(1, 4, (n, 2)) * 1e300,
+    ]
+    options: dict[str, Any] = {"costs": "c"}
+    if kind == "matching":
+        graph, options = nx.complete_graph(5), {"rewards": "c"}
+    elif kind == "assignment":
+        graph = nx.complete_bipartite_graph(3, 4)
+    elif kind == "spanning-tree":
+        graph = nx.complete_graph(4)
+    else:
+        graph = nx.complete_graph(5) if seed % 2 else nx.DiGraph(list(itertools.combinations(range(5), 2)))
+        options |= {"source": 0, "target": 4}
+    for edge, row in zip(graph.edges, styles[seed % 5](graph.number_of_edges()), strict=True):
+        graph.edges[edge]["c"] = row
+    backend = GraphBackend(graph, kind, **options)  # type: ignore[arg-type]
+    chosen = range(graph.number_of_edges())
+    sets = [list(s) for k in range(5) for s in itertools.combinations(chosen, k)]
+    return backend, [s for s in sets if backend._allows(s)]
+
+
+@pytest.mark.parametrize("kind", ["shortest-path", "spanning-tree", "matching", "assignment"])
+def test_bounds_and_totals_hold_in_fractions(kind: str) -> None:
+    for seed in range(20):
+        backend, policies = hostile(kind, seed)
+        exact = {}
+        for policy in policies:
+            rewards = [
+                sum((Fraction(float(x)) for x in backend._scores[policy, i]), Fraction(n.offset))
+                for i, n in enumerate(backend.normalizers)
+            ]
+            exact[tuple(policy)] = rewards
+        for w in (np.array([1.0, 0.0]), np.array([0.25, 0.75]), np.random.default_rng(seed).dirichlet(np.ones(2))):
+            share = [Fraction(float(x)) for x in w]
+            optimum = max(sum(x * y for x, y in zip(share, rewards, strict=True)) for rewards in exact.values())
+            solution = backend.optimize(w)
+            reached, upper = backend.optimal_bracket(w)
+            assert upper == solution.upper_bound >= reached
+            assert Fraction(upper) >= optimum
+            assert Fraction(upper) - optimum <= Fraction(backend.reward_max) / 10**5
+            for found, right in zip(solution.value.rewards.tolist(), exact[tuple(solution.policy)], strict=True):
+                assert abs(Fraction(found) - right) <= abs(right) / 2**52
+
+
+def test_a_heavy_edge_does_not_blind_a_matching_to_light_ones() -> None:
+    """Scores used to be rounded to 40 bits of the largest, which made edges of 1 beside 1e13 nothing."""
+    graph = nx.Graph()
+    graph.add_edge(0, 1, c=[1e13])
+    graph.add_edge(2, 3, c=[1.0])
+    graph.add_edge(3, 4, c=[3.0])
+    backend = GraphBackend(graph, "matching", rewards="c")
+    assert backend.optimize(np.ones(1)).value.rewards[0] == 1e13 + 3
