@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,19 @@ from palm_theory.geometry.simplex import Array, validate_dimension, validate_wei
 TOP_TOLERANCE = 1e-12
 """α(1+μ)^k within this relative distance of 1 counts as exactly 1: α and μ are floats, (2/3)·1.5 is meant as 1."""
 
+SMALLEST_MU = 1e-11
+"""Neighbouring values closer than this could not be told from equal ones, by ``TOP_TOLERANCE``."""
+
+SMALLEST_ALPHA = sys.float_info.min
+"""Floats below it do not have 53 bits, and neighbouring values would be the same."""
+
+
+def _check_mu(mu: float) -> None:
+    if not (math.isfinite(mu) and 0 < mu <= 1):
+        raise InputError(f"mu must lie in (0, 1], got {mu}")
+    if mu < SMALLEST_MU:
+        raise InputError(f"mu must be at least {SMALLEST_MU:g}, got {mu}: values so close cannot be told apart")
+
 
 @dataclass(frozen=True)
 class HybridGrid:
@@ -21,8 +35,8 @@ class HybridGrid:
 
     Parameters
     ----------
-    mu : μ ∈ (0, 1], the ratio between neighbouring values less one.
-    alpha : α ∈ (0, 1), the smallest value above 0.
+    mu : μ ∈ (0, 1], the ratio between neighbouring values less one; at least ``SMALLEST_MU``.
+    alpha : α ∈ (0, 1), the smallest value above 0; at least ``SMALLEST_ALPHA``.
 
     Raises InputError where a parameter is out of range.
     """
@@ -31,10 +45,11 @@ class HybridGrid:
     alpha: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.mu) and 0 < self.mu <= 1):
-            raise InputError(f"mu must lie in (0, 1], got {self.mu}")
+        _check_mu(self.mu)
         if not (math.isfinite(self.alpha) and 0 < self.alpha < 1):
             raise InputError(f"alpha must lie in (0, 1), got {self.alpha}")
+        if self.alpha < SMALLEST_ALPHA:
+            raise InputError(f"alpha must be at least {SMALLEST_ALPHA:.3g}, got {self.alpha}: floats are coarser below")
 
     @classmethod
     def aligned(cls, mu: float, top_exponent: int) -> HybridGrid:
@@ -44,8 +59,7 @@ class HybridGrid:
         """
         if isinstance(top_exponent, bool) or not isinstance(top_exponent, int | np.integer) or top_exponent < 1:
             raise InputError(f"the top exponent K must be an integer >= 1, got {top_exponent!r}")
-        if not (math.isfinite(mu) and 0 < mu <= 1):
-            raise InputError(f"mu must lie in (0, 1], got {mu}")
+        _check_mu(mu)
         return cls(mu, math.exp(-top_exponent * math.log1p(mu)))
 
     @property

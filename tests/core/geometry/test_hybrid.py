@@ -57,6 +57,37 @@ def test_alpha_out_of_range_is_refused(alpha):
         HybridGrid(0.5, alpha)
 
 
+@pytest.mark.parametrize("mu", [1e-320, 1e-300, 1e-17, 1e-12])
+def test_values_too_close_to_be_told_apart_are_refused(mu):
+    """1e-320 once overflowed, and at 1e-17 the values of the grid were all the same float."""
+    with pytest.raises(InputError, match="mu must be at least 1e-11"):
+        HybridGrid(mu, 0.1)
+    with pytest.raises(InputError, match="mu must be at least 1e-11"):
+        HybridGrid.aligned(mu, 3)
+
+
+@pytest.mark.parametrize("alpha", [5e-324, 1e-310])
+def test_an_alpha_that_floats_are_too_coarse_for_is_refused(alpha):
+    with pytest.raises(InputError, match=r"alpha must be at least 2\.23e-308"):
+        HybridGrid(0.5, alpha)
+
+
+@pytest.mark.parametrize(("mu", "alpha"), [(0.5, 2.3e-308), (1.0, 2.0**-1022), (0.5, 1e-300), (0.02, 1e-200)])
+def test_the_smallest_alphas_have_grids_like_others(mu, alpha):
+    grid = HybridGrid(mu, alpha)
+    values = grid.values()
+    assert np.allclose(values[2:] / values[1:-1], 1 + mu, rtol=1e-12)
+    assert 1 / (1 + mu) < values[-1] <= 1
+    assert grid.top_exponent == math.floor(-math.log(alpha) / math.log1p(mu) + 1e-9)
+
+
+@pytest.mark.parametrize("alpha", [1 - 1e-13, 1 - 2.0**-53])
+def test_an_alpha_that_is_one_to_rounding_leaves_two_values(alpha):
+    grid = HybridGrid(0.1, alpha)
+    assert grid.values().tolist() == [0.0, 1.0]
+    assert grid.size(3) == 7
+
+
 @given(mus, alphas, st.integers(1, 4), seeds)
 def test_rounding_lands_on_the_cover_and_follows_the_proof(mu, alpha, d, seed):
     if len(brute_grid(mu, alpha)) ** (d - 1) * d > 3000:
