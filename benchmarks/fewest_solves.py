@@ -31,9 +31,16 @@ SAFETY = 1e-9
 def fewest_exact_solves(backend: PolicyBackend, values: Array) -> int:
     """C + K − v: the corners of J*, the K policies with these vertex values, and v of them met at simplex vertices.
 
-    Bound 1 of docs/theory/oracle-calls.md, for ε = δ = 0 and methods that do not guess corners.
+    Bound 1 of docs/theory/oracle-calls.md, for ε = δ = 0 and methods that do not guess corners. Where f = 0, C counts
+    the corners that need a call even of those who know it, and the vertices, which all methods here call.
     """
     corners = corner_weights(values)
+    if backend.regularizer_max == 0:
+        ties = (
+            scalarize(values, corners) >= (lower_envelope(values, corners).best - rounding_at(values, corners))[:, None]
+        )
+        positive = np.array([(values[tied].max(axis=0) > 0).all() for tied in ties])
+        corners = corners[positive | (corners.max(axis=1) == 1)]
     at_vertices = [backend.optimize(vertex).value.vertex_values for vertex in np.eye(values.shape[1])]
     allowed = 1e-9 * max(1.0, float(np.abs(values).max()))
     met = {
@@ -85,7 +92,8 @@ def fewest_solves_near_corners(values: Array, epsilon: float, *, monotone: bool 
     """Corners of J* that each need a solve of their own nearby (any d, finitely many policies with vertex values G).
 
     Bound 3: around a corner c, the star of its cells shrunk by s_c must hold a solved weight; the largest number of
-    such stars that are disjoint, from a small integer program. ``monotone``: whoever proves knows that f = 0, and calls the vertices of the simplex.
+    such stars that are disjoint, from a small integer program. ``monotone``: whoever proves knows that f = 0, and calls
+    the vertices of the simplex.
     """
     corners = corner_weights(values)
     optimum = lower_envelope(values, corners).best

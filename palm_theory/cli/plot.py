@@ -44,7 +44,7 @@ def plot_command(
         Path | None, typer.Option(help="users: CSV of weights, one user a row, columns named as objectives.")
     ] = None,
     theorem_beta: Annotated[
-        float | None, typer.Option("--beta", help="bounds, cover: β of a KL regulariser, for Theorem 2.")
+        float | None, typer.Option("--beta", help="bounds, cover: β of a KL regulariser, for Theorems 2 and 2'.")
     ] = None,
     reference: Annotated[bool, typer.Option(help="bounds: a policy with f = 0 exists.")] = False,
     seed: Annotated[int, typer.Option(help="regret, users, projection: seed of sampled users.")] = 0,
@@ -71,7 +71,7 @@ def plot_command(
       front       reward vectors, pair by pair; with --against the other policies too
       profiles    what each policy is good at: parallel coordinates
       projection  more than three objectives at a glance: sampled users
-      bounds      largest loss against size: what Theorems 1, 1' and 2 promise, and this portfolio
+      bounds      largest loss against size: what Theorems 1 to 1'', 2 and 2' promise, and this portfolio
       cover       how large a cover each ε needs, for this and other numbers of objectives
     \b
     Examples

@@ -10,7 +10,7 @@ import numpy as np
 from palm_theory import bounds, design
 from palm_theory.bounds import Bound
 from palm_theory.contract.backend import PolicyBackend
-from palm_theory.covers import hybrid_size
+from palm_theory.covers import aligned_alpha
 from palm_theory.errors import InputError
 from palm_theory.plots.labels import label_ends
 from palm_theory.plots.optimum import certified_optimum, checked_backend
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 BUDGETS = 9
 """Sizes at which the best promise is computed."""
 
-THEOREMS = {"1": STYLES[0], "1'": STYLES[1], "2": STYLES[3]}
+THEOREMS = {"1": STYLES[0], "1'": STYLES[1], "1''": STYLES[2], "2": STYLES[3], "2'": STYLES[4]}
+
+SHOWN = {"1": "Theorem 1", "1'": "Theorem 1′", "1''": "Theorem 1″", "2": "Theorem 2", "2'": "Theorem 2′"}
 
 
 def promised_loss(
@@ -35,7 +37,7 @@ def promised_loss(
     largest: int = 100_000,
     ax: Axes | None = None,
 ) -> Axes:
-    """Size against the largest loss J* − L anywhere on the simplex: promises of Theorems 1, 1′ and 2, and the truth.
+    """Size against the largest loss J* − L anywhere on the simplex: as promised by each theorem, and the truth.
 
     An (ε, δ)-portfolio loses at most εJ* + δ ≤ ε·R_max + δ, so every theorem and the certificate bound the same
     number, shown as a share of R_max. Each curve is the best promise for its number of policies
@@ -46,12 +48,12 @@ def promised_loss(
     ----------
     portfolio : gives d, R_max, f_max and the certificate.
     backend : tells whether a policy with f = 0 exists; not needed where ``has_reference`` says it.
-    beta : β > 0 of a KL regulariser: adds Theorem 2. Right for bandits and for language models as one sequence-level
-        choice, not for MDPs; so it is never guessed.
+    beta : β > 0 of a KL regulariser: adds Theorems 2 and 2′. Right for bandits and for language models as one
+        sequence-level choice, not for MDPs; so it is never guessed.
     has_reference : whether a policy with f = 0 exists. Default: the backend's word, else f_max = 0.
 
-    Theorem 1 needs f_max, Theorem 1′ that or a reference; the figure says which is left out. Raises InputError for
-    another problem's backend, β ≤ 0, and where no theorem applies.
+    Theorem 1 needs f_max, Theorems 1′ and 1″ that or a reference; the figure says which is left out. Raises InputError
+    for another problem's backend, β ≤ 0, and where no theorem applies.
     """
     if backend is not None:
         backend = checked_backend(portfolio, backend)
@@ -65,15 +67,19 @@ def promised_loss(
         ways["1'"] = lambda k: design.best_theorem1_prime(
             d, k, reward_max=unit, regularizer_max=f_max, has_reference=has_reference
         )
+        ways["1''"] = lambda k: design.best_theorem1_double_prime(
+            d, k, reward_max=unit, regularizer_max=f_max, has_reference=has_reference
+        )
     if beta is not None:
         ways["2"] = lambda k: design.best_theorem2(d, k, beta=beta, reward_max=unit)
+        ways["2'"] = lambda k: design.best_theorem2_prime(d, k, beta=beta, reward_max=unit)
     if not ways:
         raise InputError("f_max is unknown and no policy with f = 0 is known of: pass has_reference=True, or beta=...")
     ax = new_axes(ax, height=3.4)
     ends = []
     for name, promise in ways.items():
         color, marker, dashes = THEOREMS[name]
-        least = d if name == "2" else d * 2 ** (d - 1)
+        least = {"2": d, "2'": d, "1''": 3**d - 2**d}.get(name, d * 2 ** (d - 1))
         # At d = 1 one policy serves all, whatever is allowed.
         budgets = np.unique(np.geomspace(least, max(largest, least), BUDGETS if d > 1 else 1).astype(int))
         found = [promise(int(k)) for k in budgets]
@@ -89,7 +95,7 @@ def promised_loss(
             linewidth=1.2,
             gid=f"Theorem {name}",
         )
-        ends.append((float(sizes[-1]), losses[-1], f"Theorem {name.replace(chr(39), '′')}", color))
+        ends.append((float(sizes[-1]), losses[-1], SHOWN[name], color))
     ax.axhline(1.0, color="#777777", linewidth=0.8)
     ax.annotate(
         "$R_{max}$",
@@ -108,7 +114,7 @@ def promised_loss(
     footer(ax, star, drop=32)
     ax.grid(visible=True, which="major", alpha=0.3)
     left_out = [] if f_max is not None else ["Theorem 1 (f_max is unknown)"]
-    left_out += [] if beta is not None else ["Theorem 2 (it needs β)"]
+    left_out += [] if beta is not None else ["Theorems 2 and 2′ (they need β)"]
     label_ends(ax, ends, size=SMALL)
     note(
         ax, f"d = {d}; best choice of μ, α and n for every K.", f"Left out: {', '.join(left_out)}." if left_out else ""
@@ -155,8 +161,9 @@ def cover_sizes(
     """The price of a promise: how many policies a cover has for the ε or the δ that it is to guarantee.
 
     ``against`` "epsilon" runs μ over [0.01, 1] at the given ``alpha``; "delta" runs α over [0.001, 0.5] at the given
-    ``mu``. Solid: Theorem 1′; dashed: Theorem 1, the same covers with the paper's constants; dotted, for "delta" with
-    ``beta``: Theorem 2's lattice, whose ε is 0. One group of lines a number of objectives. Sizes are exact. With
+    ``mu``. Dash-dotted: Theorem 1″, with α the next smaller power of 1+μ; solid: Theorem 1′; dashed: Theorem 1, the
+    same covers as 1′ with the paper's constants; dotted, for "delta" with ``beta``: Theorem 2′'s lattice, whose ε is 0.
+    One group of lines a number of objectives. Sizes are exact. With
     f_max = ``regularizer_max``, δ includes its share μ·f_max, whatever α is.
 
     Raises InputError on parameters out of range.
@@ -171,9 +178,14 @@ def cover_sizes(
         grids = [(mu, float(a)) for a in np.geomspace(0.001, 0.5, 25)]
     ends = []
     for d, (color, marker, _) in zip(objectives, STYLES, strict=False):
-        sizes = [float(hybrid_size(d, m, a)) for m, a in grids]
-        for theorem, dashes in ((bounds.theorem1_prime, "-"), (bounds.theorem1, "--")):
-            promised = [getattr(theorem(d, m, a, **common), against) for m, a in grids]
+        aligned = [(m, aligned_alpha(m, math.ceil(-math.log(a) / math.log1p(m)))) for m, a in grids]
+        for theorem, dashes, chosen in (
+            (bounds.theorem1_double_prime, "-.", aligned),
+            (bounds.theorem1_prime, "-", grids),
+            (bounds.theorem1, "--", grids),
+        ):
+            found = [theorem(d, m, a, **common) for m, a in chosen]
+            promised, sizes = [getattr(bound, against) for bound in found], [float(bound.size) for bound in found]
             ax.plot(
                 promised,
                 sizes,
@@ -188,7 +200,7 @@ def cover_sizes(
             if theorem is bounds.theorem1:
                 ends.append((promised[-1], sizes[-1], f"d = {d}", color))
         if against == "delta" and beta is not None:
-            lattices = [bounds.theorem2(d, n, beta=beta, reward_max=reward_max) for n in (1, 2, 4, 8, 16, 32, 64)]
+            lattices = [bounds.theorem2_prime(d, n, beta=beta, reward_max=reward_max) for n in (1, 2, 4, 8, 16, 32, 64)]
             ax.plot(
                 [b.delta for b in lattices],
                 [b.size for b in lattices],
@@ -218,7 +230,7 @@ def cover_sizes(
     label_axes(ax, f"promised {'ε' if against == 'epsilon' else 'δ'}", "size of the cover (policies)")
     ax.grid(visible=True, which="major", alpha=0.3)
     held = f"α = {alpha:g}" if against == "epsilon" else f"μ = {mu:g}"
-    third = f"; dotted: 2 (β = {beta:g})" if against == "delta" and beta is not None else ""
+    third = f"; dotted: 2′ (β = {beta:g})" if against == "delta" and beta is not None else ""
     label_ends(ax, ends, size=SMALL)
-    note(ax, f"{held}, f_max = {regularizer_max:g}. Solid: Theorem 1′; dashed: 1{third}.")
+    note(ax, f"{held}, f_max = {regularizer_max:g}. Dash-dotted: Theorem 1″; solid: 1′; dashed: 1{third}.")
     return ax

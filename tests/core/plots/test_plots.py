@@ -378,7 +378,7 @@ def test_growth_ends_at_the_certificate_and_never_rises():
 def test_promises_are_the_best_of_their_theorem_and_above_the_truth():
     portfolio, backend = built(2), bandit(2)
     ax = plots.promised_loss(portfolio, backend, beta=0.1, ax=axes())
-    for gid in ("Theorem 1", "Theorem 1'", "Theorem 2"):
+    for gid in ("Theorem 1", "Theorem 1'", "Theorem 1''", "Theorem 2", "Theorem 2'"):
         sizes, losses = marked(ax, gid).T
         assert (np.diff(losses) <= 1e-6).all()
         assert (sizes >= 1).all()
