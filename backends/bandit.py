@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from backends.arrays import from_arrays
+from backends.decision_witness import DecisionProblem
 from backends.exact_sums import UNIT
 from backends.soft_maximum import SoftMaximum, normalized
 from palm_theory.bounds import EXACT, non_negative
-from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.backend import PolicyBackend, Power, Solution, Witness
 from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.value import Value, frozen_array
 from palm_theory.errors import InputError
@@ -144,7 +145,7 @@ class BanditBackend(PolicyBackend, kind="backends.bandit.BanditBackend"):
 
     @property
     def powers(self) -> frozenset[Power]:
-        return frozenset({Power.OPTIMAL_VALUE})
+        return frozenset({Power.OPTIMAL_VALUE, Power.WITNESSES})
 
     def describe(self) -> Mapping[str, Any]:
         return {
@@ -171,6 +172,16 @@ class BanditBackend(PolicyBackend, kind="backends.bandit.BanditBackend"):
         policy, best, scale = self._soft.attained(scores)
         value = float(self._contexts @ best)
         return policy, value, value + self._units * UNIT * float(self._contexts @ scale)
+
+    def witnessed_problem(self) -> Mapping[str, Any]:
+        return self._stated.stated()
+
+    def witness(self, weights: Array) -> Witness:
+        return self._stated.witness(weights)
+
+    @property
+    def _stated(self) -> DecisionProblem:
+        return DecisionProblem(self._rewards, self._contexts, self._soft, self._reference > 0)
 
     def evaluate(self, policy: Any) -> Value:
         """R(π) = E_x Σ_a π(a|x) r(x,a), f(π) = β·E_x KL. Raises InputError unless π is (X, A), rows summing to 1."""

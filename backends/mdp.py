@@ -15,10 +15,11 @@ from backends.bandit import checked_distribution, checked_rewards, default_objec
 from backends.bellman.optimum import backward_recursion, linear_program, policy_iteration, value_iteration
 from backends.bellman.process import DecisionProcess
 from backends.bellman.rule import StationaryRule, collected_by_horizon
+from backends.decision_witness import DecisionProblem
 from backends.exact_sums import UNIT
 from backends.soft_maximum import SoftMaximum, normalized
 from palm_theory.bounds import EXACT, OracleError, non_negative
-from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status
+from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status, Witness
 from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
@@ -137,7 +138,7 @@ class MDPBackend(PolicyBackend, kind="backends.mdp.MDPBackend"):
     @property
     def powers(self) -> frozenset[Power]:
         """OPTIMAL_VALUE where the solver is exact to rounding, which value iteration is not."""
-        return frozenset({Power.OPTIMAL_VALUE}) if self._is_exact else frozenset()
+        return frozenset({Power.OPTIMAL_VALUE, Power.WITNESSES}) if self._is_exact else frozenset({Power.WITNESSES})
 
     @property
     def _is_exact(self) -> bool:
@@ -156,6 +157,30 @@ class MDPBackend(PolicyBackend, kind="backends.mdp.MDPBackend"):
         solution = self.optimize(weights)
         assert solution.upper_bound is not None
         return solution.value.scalarize(weights), solution.upper_bound
+
+    def witnessed_problem(self) -> Mapping[str, Any]:
+        return self._stated.stated()
+
+    def witness(self, weights: Array) -> Witness:
+        if self._horizon is not None:
+            return self._stated.witness(weights)
+        rules, _ = policy_iteration(self._process, self._reached_rewards @ weights, self._soft, None)
+        return self._stated.witness(weights, rules)
+
+    @property
+    def _stated(self) -> DecisionProblem:
+        """The states that count, with every action at β = 0, as everywhere in this class."""
+        process = self._process
+        reference = self._reference[process.states]
+        return DecisionProblem(
+            self._reached_rewards,
+            process.initial,
+            self._soft,
+            reference > 0 if self._beta > 0 else np.ones(reference.shape, dtype=bool),
+            process.transitions,
+            self._discount,
+            self._horizon,
+        )
 
     def optimize(self, weights: Array) -> Solution:
         step = self._reached_rewards @ weights

@@ -52,7 +52,7 @@ def decision(problem, w, values, rho):
     signs = [p for a in steps for p in (a["share"], *(p for _, p in a["to"]))] + [*values, *problem["start"]]
     require(min(*signs, beta, gamma, rho) >= 0 and (rho == 0 or gamma < 1), "a number < 0, or an endless residual")
     for value, state in zip(values, problem["states"], strict=True):
-        later = [sum(p * values[s] for s, p in a["to"]) / (sum(p for _, p in a["to"]) or 1) for a in state]
+        later = [sum(p * values[s] for s, p in a["to"]) / Fraction(sum(p for _, p in a["to"]) or 1) for a in state]
         gain = [dot(w, a["rewards"]) + gamma * v - value - rho for a, v in zip(state, later, strict=True)]
         soft = sum(a["share"] * (exp_up(g / beta) - 1) for a, g in zip(state, gain, strict=True)) if beta else 0
         require(soft <= 0 if beta else max(gain) <= 0, "a state's value lies below its update")

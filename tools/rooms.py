@@ -31,7 +31,8 @@ LADDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "backends": (
         ("", "arrays", "exact_sums", "table"),
         ("soft_maximum",),
-        ("bandit", "bellman"),
+        ("bellman", "decision_witness"),
+        ("bandit",),
         ("mdp", "programs"),
         ("convex", "gym", "programs.files"),
         ("graph", "integer", "linear"),

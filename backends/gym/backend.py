@@ -12,7 +12,7 @@ from backends.gym.chance import EnumerationError
 from backends.gym.enumeration import TabularModel, enumerate_environment
 from backends.gym.exact import ExactGymBackend
 from backends.gym.training import RLTraining, TrainedGymBackend
-from palm_theory.contract.backend import PolicyBackend, Power, Solution
+from palm_theory.contract.backend import PolicyBackend, Power, Solution, Witness
 from palm_theory.contract.value import Value
 from palm_theory.errors import BackendError, InputError
 from palm_theory.geometry.simplex import Array
@@ -121,6 +121,12 @@ class GymBackend(PolicyBackend, kind="backends.gym.GymBackend"):
         if not isinstance(self._inner, ExactGymBackend):
             return super().optimal_value(weights)
         return self._inner.optimal_value(weights)
+
+    def witnessed_problem(self) -> Mapping[str, Any]:
+        return self._inner.witnessed_problem()
+
+    def witness(self, weights: Array) -> Witness:
+        return self._inner.witness(weights)
 
     def optimal_bracket(self, weights: Array) -> tuple[float, float]:
         return self._inner.optimal_bracket(weights)

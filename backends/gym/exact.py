@@ -11,12 +11,13 @@ import numpy as np
 from backends.exact_sums import UNIT
 from backends.gym.enumeration import TabularModel
 from backends.mdp import OPTIMAL_TOLERANCE, MDPBackend
-from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status
+from palm_theory.contract.backend import PolicyBackend, Power, Solution, Status, Witness
 from palm_theory.contract.calls import RANGE_TOLERANCE
 from palm_theory.contract.declarations import Declarations
 from palm_theory.contract.normalizer import IDENTITY, Normalizer
 from palm_theory.contract.value import Value
 from palm_theory.errors import InputError
+from palm_theory.geometry.rational import float_above, rational_dot
 from palm_theory.geometry.simplex import Array
 
 
@@ -98,6 +99,15 @@ class ExactGymBackend(PolicyBackend, kind="backends.gym_exact.ExactGymBackend"):
         solution = self.optimize(weights)
         assert solution.upper_bound is not None
         return solution.value.scalarize(weights), solution.upper_bound
+
+    def witnessed_problem(self) -> Mapping[str, Any]:
+        return {**self._inner.witnessed_problem(), "constants": self._shift.tolist()}
+
+    def witness(self, weights: Array) -> Witness:
+        found = self._inner.witness(weights)
+        exact = [Fraction(w) for w in weights.tolist()]
+        shift = rational_dot(exact, [Fraction(s) for s in self._shift.tolist()]) / sum(exact)
+        return Witness(float_above(Fraction(found.upper) + shift), found.data)
 
     def evaluate(self, policy: Any) -> Value:
         return self._shifted(self._inner.evaluate(policy))

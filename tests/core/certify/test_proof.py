@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from backends.bandit import BanditBackend
 from backends.graph import GraphBackend
 from backends.linear import LinearBackend
+from backends.mdp import MDPBackend
 from backends.programs.program import LinearProgram
 from backends.table import TableBackend
 from palm_theory import Adaptive, Value, build_portfolio
@@ -56,6 +58,14 @@ def program(d: int, upper: float, seed: int) -> LinearProgram:
     )
 
 
+def _chain(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Four states, three of which the start leads to, three actions, two objectives."""
+    transitions = rng.dirichlet(np.ones(4), size=(4, 3))
+    transitions[:3, :, 3] = 0.0
+    transitions /= transitions.sum(axis=2, keepdims=True)
+    return transitions, rng.random((4, 3, 2)), np.array([0.5, 0.5, 0.0, 0.0])
+
+
 def backends() -> dict:
     import networkx as nx
 
@@ -68,6 +78,13 @@ def backends() -> dict:
         "table": TableBackend(rng.random((30, 3))),
         "linear": LinearBackend(program(3, np.inf, 0)),
         "linear, boxed": LinearBackend(program(2, 2.0, 1)),
+        "bandit": BanditBackend(rng.random((3, 4, 3))),
+        "KL bandit": BanditBackend(rng.random((3, 4, 2)), beta=0.1),
+        "bandit of huge beta": BanditBackend(rng.random((2, 3, 2)), beta=1e9),
+        "MDP": MDPBackend(*_chain(rng), discount=0.9),
+        "soft MDP": MDPBackend(*_chain(rng), discount=0.95, beta=0.2),
+        "finite MDP": MDPBackend(*_chain(rng), discount=1.0, horizon=3, beta=0.05),
+        "value iteration": MDPBackend(*_chain(rng), discount=0.8, method="value-iteration"),
         "graph": GraphBackend(graph, "shortest-path", costs=["time", "money"], source=0, target=4),
     }
 
