@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 
 from palm_theory.bounds import (
@@ -17,6 +16,7 @@ from palm_theory.bounds import (
     theorem1_prime,
 )
 from palm_theory.errors import InputError
+from palm_theory.geometry.hybrid import SMALLEST_ALPHA
 from palm_theory.geometry.simplex import validate_dimension
 
 
@@ -231,8 +231,8 @@ def _best_for_budget(
 
     def at(mu: float) -> Bound | None:
         # The least alpha whose K is still levels - 2: just above (1+mu)^-(K+1). With d = 1 any alpha costs one policy.
-        alpha = math.exp(-(exponent + 1) * math.log1p(mu)) * (1 + 1e-9) if d > 1 else sys.float_info.min
-        if not 0 < alpha < 1:
+        alpha = math.exp(-(exponent + 1) * math.log1p(mu)) * (1 + 1e-9) if d > 1 else SMALLEST_ALPHA
+        if not SMALLEST_ALPHA <= alpha < 1:
             return None
         bound = evaluate(mu, alpha)
         return bound if bound.size <= budget else None

@@ -194,6 +194,14 @@ def test_the_best_promise_for_a_budget_beats_every_grid_of_parameters(d, extra, 
     assert found == evaluate(found.mu, found.alpha)
 
 
+def test_budgets_whose_finest_grids_are_beyond_floats():
+    """With many levels a large μ has an α below every float: such grids are no candidates."""
+    for best in (best_theorem1, best_theorem1_prime):
+        found = best(2, 100_000, reward_max=1.0, regularizer_max=0.1)
+        assert found.size <= 100_000
+        assert found.epsilon + found.delta < 0.01
+
+
 @pytest.mark.parametrize("budget", [11, 0, -5, 3.5, True])
 def test_budgets_below_the_smallest_cover_are_refused(budget):
     with pytest.raises(InputError, match="12 points"):
