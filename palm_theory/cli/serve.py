@@ -123,7 +123,7 @@ def serve_command(
     if engine is not None:
         state.metrics.gauge("palm_queued", "Requests that wait for the engine.", lambda: engine.queued)
         state.metrics.gauge("palm_running", "Completions being generated.", lambda: engine.running)
-    log_as_json(LEVELS[log])
+    log_as_json(LEVELS[log], type(answerer if engine is None else engine).__module__.partition(".")[0])
     if not keys and not _is_loopback(host):
         logging.getLogger(__name__).warning("anyone who reaches this address may use it: no API key is set")
     raise_file_limit()

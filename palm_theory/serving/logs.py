@@ -26,11 +26,11 @@ class JsonLines(logging.Formatter):
         return orjson.dumps(data).decode()
 
 
-def log_as_json(level: int) -> None:
-    """Send this package's and uvicorn's records to standard error as JSON."""
+def log_as_json(level: int, *packages: str) -> None:
+    """Send this package's and uvicorn's records, and those of ``packages``, to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name in ("palm_theory", "backends", "uvicorn"):
+    for name in ("palm_theory", "uvicorn", *packages):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
