@@ -30,7 +30,7 @@ from tests.helpers.exact_optima import ExactBandit, ExactProcess, dot, exact
 TOLERANCE = Fraction(1, 10**12)
 WIDE = Fraction(1, 10**9)
 DUST = Fraction(1, 10**25)
-"""What is this much smaller than everything else is not told from 0."""
+"""What is this much smaller than R_max is not told from 0."""
 
 Array = np.ndarray
 Rng = np.random.Generator
@@ -43,6 +43,11 @@ class Instance:
     backend: PolicyBackend
     truth: ExactBandit | ExactProcess
     objectives: int
+
+    @property
+    def dust(self) -> Fraction:
+        """What is not told from 0: DUST·R_max, and what a policy pays for its probabilities being floats, β·u²."""
+        return DUST * Fraction(self.backend.reward_max) + self.truth.beta / 10**30
 
     def bracket(self, weights: Array) -> tuple[Fraction, Fraction]:
         """Two numbers, equal to 25 digits, between which J* lies."""
@@ -190,7 +195,7 @@ def check(instance: Instance, rng: Rng, tally: Tally, words: str) -> None:
         low, high = instance.bracket(row)
         known.append((low, high))
         values.append(solution.value)
-        scale = max(abs(high), DUST * Fraction(backend.reward_max), Fraction(10) ** -300)
+        scale = max(abs(high), instance.dust, Fraction(10) ** -300)
         where = f"{words}, w = {row.tolist()}"
         for name, upper in (("solve", solution.upper_bound), ("bracket", bracket[1])):
             if upper is None or Fraction(upper) < low - DUST * scale:
@@ -200,19 +205,19 @@ def check(instance: Instance, rng: Rng, tally: Tally, words: str) -> None:
         if width > WIDE:
             tally.add("not tight to 1e-9", f"{where}: {bracket} against {float(low)!r}")
         _check_value(solution, instance, row, scale, high, tally, where)
-    _check_claim(backend, values, rows, known, tally, words)
+    _check_claim(instance, values, rows, known, tally, words)
 
 
 def _check_value(
     solution: Solution, instance: Instance, row: Array, scale: Fraction, high: Fraction, tally: Tally, where: str
 ) -> None:
-    value, dust = solution.value, DUST * Fraction(instance.backend.reward_max)
+    value = solution.value
     rewards, cost = instance.truth.value(solution.policy)
     for name, found, right in [
         *((f"R[{i}]", x, y) for i, (x, y) in enumerate(zip(value.rewards, rewards, strict=True))),
         ("f", value.regularizer, cost),
     ]:
-        allowed = TOLERANCE * max(scale if name == "f" else dust, abs(right))
+        allowed = TOLERANCE * max(scale if name == "f" else instance.dust, abs(right))
         if abs(Fraction(float(found)) - right) > allowed:
             tally.add("wrong value", f"{where}: {name} = {found!r}, not {float(right)!r}")
     reached = dot(exact(row), rewards) - cost
@@ -225,7 +230,7 @@ def _check_value(
 
 
 def _check_claim(
-    backend: PolicyBackend,
+    instance: Instance,
     values: list[Any],
     rows: Array,
     known: list[tuple[Fraction, Fraction]],
@@ -236,7 +241,7 @@ def _check_claim(
     for members in (values[:1], values):
         tally.counts["claims"] += 1
         try:
-            certificate = audit(members, backend)
+            certificate = audit(members, instance.backend)
         except PalmError as error:
             tally.add("failed", f"{words}, audit: {error}")
             continue
@@ -246,7 +251,7 @@ def _check_claim(
             w = exact(row)
             best = max(dot(w, exact(v.rewards)) - Fraction(v.regularizer) for v in members)
             short = (1 - Fraction(certificate.epsilon)) * low - best
-            if short > TOLERANCE * max(abs(low), DUST * Fraction(backend.reward_max)):
+            if short > TOLERANCE * max(abs(low), instance.dust):
                 tally.add("false claim", f"{words}: {certificate}, but w = {row.tolist()} misses {float(short)!r}")
                 break
 

@@ -6,6 +6,7 @@ A policy with rewards R and regulariser f is the linear function w ↦ ⟨w, R�
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,9 @@ overlooked by no more than that: at the corners of L' with L − nudge ≤ L' �
 
 OUTLYING = 1e-4
 """A policy beside which all others differ, in some objective, by less than this share of the spread is an outlier."""
+
+SMALL = 1e-290
+"""Of numbers below this 1/x may be too large for a float."""
 
 BLOCK_ELEMENTS = 131_072
 
@@ -163,7 +167,9 @@ def _corners_at_scale(unique: Array) -> Array:
     scaled = np.column_stack([points[:, :-1], 1 - points[:, :-1].sum(axis=1)])
     scaled[np.abs(scaled) < ROUNDING] = 0.0
     distinct = _distinct(np.vstack([np.eye(d), np.clip(scaled, 0.0, None)]))
-    corners = distinct / spread
+    # Where quotients could overflow, products that cannot.
+    smallest = spread.min()
+    corners = distinct / spread if smallest > SMALL else distinct * np.maximum(smallest / spread, sys.float_info.min)
     return corners / corners.sum(axis=1, keepdims=True)
 
 

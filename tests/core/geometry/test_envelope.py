@@ -314,3 +314,13 @@ def test_clusters_that_qhull_alone_cannot_tell_apart():
         gap = (envelope(candidates, corners) - envelope(values, corners)).max()
         expected = (envelope(candidates, clean) - envelope(base, clean)).max()
         assert math.isclose(gap, expected, abs_tol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [5e-324, 1e-310, 1e-300, 1e300])
+def test_corners_of_values_of_any_magnitude(unit):
+    """Below 1e-308 dividing by the spread once gave weights that are no numbers."""
+    values = np.array([[4.0, 0.0], [0.0, 4.0], [3.0, 3.0]])
+    assert np.allclose(corner_weights(values * unit), corner_weights(values), atol=1e-12)
+    mixed = corner_weights(values * [unit, 1.0])
+    assert np.all(np.isfinite(mixed))
+    assert np.allclose(mixed.sum(axis=1), 1)
