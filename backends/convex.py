@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from backends.bandit import default_objectives
+from backends.exact_sums import UNIT
 from backends.programs.conic_bound import dual_lower_bound
 from backends.programs.rows import SMALLEST_ENTRY, row_exponents, scaled_rows, scaled_sides, violated_rows
 from palm_theory.bounds import OracleError, positive
@@ -214,7 +215,9 @@ class ConvexBackend(PolicyBackend, kind="backends.convex.ConvexBackend"):
             _, bound = self._solve(weights, self._price_of_optimum)
             policy = {name: np.array(variable.value) for name, variable in self._variables.items()}
             value = self._value()
-        upper = bound + float(weights @ [normalizer.offset for normalizer in self.normalizers])
+        offsets = np.array([normalizer.offset for normalizer in self.normalizers])
+        rounding = (len(offsets) + 4) * UNIT * (abs(bound) + float(weights @ np.abs(offsets)))
+        upper = bound + (float(weights @ offsets) + rounding)
         reached = value.scalarize(weights)
         if upper - reached > self._tolerance * self.reward_max:
             raise BackendError(
@@ -326,6 +329,8 @@ def _solve_once(problem: Any, solver: str, what: str) -> tuple[float, float]:
 
 def _solve_canonical(problem: Any, solver: str, start: Any, where: str) -> tuple[float, float, Any]:
     """Solve a maximisation as it stands: its value, an upper bound on the optimum, and the final basis (HiGHS)."""
+    from cvxpy import SolverError
+
     data, chain, inverse = problem.get_problem_data(solver, solver_opts={})
     if solver == "HIGHS":
         raw, status, point, multipliers, basis = _simplex(data, start)
@@ -333,7 +338,10 @@ def _solve_canonical(problem: Any, solver: str, start: Any, where: str) -> tuple
         raw = chain.solve_via_data(problem, data, False, False, {})
         status, point, multipliers, basis = None, np.array(raw.x), np.array(raw.z), None
     if status in (None, "optimal"):
-        problem.unpack_results(raw, chain, inverse)
+        try:
+            problem.unpack_results(raw, chain, inverse)
+        except SolverError:
+            raise BackendError(f"{where}: {solver} failed; rescale the problem") from None
         status = problem.status
     if status != "optimal":
         raise BackendError(f"{where}: {EXPLANATIONS.get(status, f'{solver} ended with status {status!r}')}")
@@ -341,8 +349,8 @@ def _solve_canonical(problem: Any, solver: str, start: Any, where: str) -> tuple
     # The canonical program is a minimisation of −objective, up to a constant that both its values share.
     slope = 0.0 if data.get("P") is None else float(point @ (data["P"] @ point))
     minimum = float(np.asarray(data["c"]) @ point) + 0.5 * slope
-    gap = minimum - dual_lower_bound(data, point, multipliers)
-    return value, value + max(gap, 0.0), basis
+    gap = max(minimum - dual_lower_bound(data, point, multipliers), 0.0)
+    return value, value + (gap + 8 * UNIT * (abs(value) + abs(minimum))), basis
 
 
 def _simplex(data: Mapping[str, Any], start: Any) -> tuple[dict[str, Any], str, Array, Array, Any]:

@@ -47,7 +47,7 @@ class Instance:
     @property
     def dust(self) -> Fraction:
         """What is not told from 0: DUST·R_max, and what a policy pays for its probabilities being floats, β·u²."""
-        return DUST * Fraction(self.backend.reward_max) + self.truth.beta / 10**30
+        return DUST * Fraction(self.backend.reward_max) + self.truth.beta / 10**30 + Fraction(10) ** -300
 
     def bracket(self, weights: Array) -> tuple[Fraction, Fraction]:
         """Two numbers, equal to 25 digits, between which J* lies."""
@@ -195,7 +195,7 @@ def check(instance: Instance, rng: Rng, tally: Tally, words: str) -> None:
         low, high = instance.bracket(row)
         known.append((low, high))
         values.append(solution.value)
-        scale = max(abs(high), instance.dust, Fraction(10) ** -300)
+        scale = max(abs(high), instance.dust)
         where = f"{words}, w = {row.tolist()}"
         for name, upper in (("solve", solution.upper_bound), ("bracket", bracket[1])):
             if upper is None or Fraction(upper) < low - DUST * scale:
@@ -217,7 +217,7 @@ def _check_value(
         *((f"R[{i}]", x, y) for i, (x, y) in enumerate(zip(value.rewards, rewards, strict=True))),
         ("f", value.regularizer, cost),
     ]:
-        allowed = TOLERANCE * max(scale if name == "f" else instance.dust, abs(right))
+        allowed = TOLERANCE * max(scale if name == "f" else Fraction(0), abs(right)) + instance.dust
         if abs(Fraction(float(found)) - right) > allowed:
             tally.add("wrong value", f"{where}: {name} = {found!r}, not {float(right)!r}")
     reached = dot(exact(row), rewards) - cost
@@ -225,7 +225,7 @@ def _check_value(
         tally.add("not optimal to 1e-9", f"{where}: reaches {float(reached)!r} of {float(high)!r}")
     elif high - reached > TOLERANCE * scale:
         tally.counts["not optimal to 1e-12"] += 1
-    if Fraction(value.scalarize(row)) > high + TOLERANCE * scale:
+    if Fraction(value.scalarize(row)) > high + TOLERANCE * scale + instance.dust:
         tally.add("reached above J*", f"{where}: {value.scalarize(row)!r} > {float(high)!r}")
 
 
@@ -251,7 +251,7 @@ def _check_claim(
             w = exact(row)
             best = max(dot(w, exact(v.rewards)) - Fraction(v.regularizer) for v in members)
             short = (1 - Fraction(certificate.epsilon)) * low - best
-            if short > TOLERANCE * max(abs(low), instance.dust):
+            if short > TOLERANCE * abs(low) + instance.dust:
                 tally.add("false claim", f"{words}: {certificate}, but w = {row.tolist()} misses {float(short)!r}")
                 break
 

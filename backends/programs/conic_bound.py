@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.exact_sums import UNIT
 from palm_theory.geometry.simplex import Array
 
 REACH = 100.0
@@ -24,7 +25,8 @@ def dual_lower_bound(data: Mapping[str, Any], point: Array, multipliers: Array) 
 
     and rᵀx' is bounded below coordinate by coordinate from l ≤ x' ≤ u, with |x'_j| ≤ REACH·(1 + ‖x‖_∞) in place of an
     infinite bound. At an exact dual point r is 0 on unbounded coordinates and nothing depends on REACH; at a solver's
-    point r is its dual residual, and a margin of about ‖r‖₁·REACH·‖x‖_∞ makes up for it.
+    point r is its dual residual, and a margin of about ‖r‖₁·REACH·‖x‖_∞ makes up for it. What rounding may take off all
+    of this is taken off the bound.
     """
     a, b, q = data["A"], np.asarray(data["b"]), np.asarray(data["c"])
     quadratic = data.get("P")
@@ -34,7 +36,11 @@ def dual_lower_bound(data: Mapping[str, Any], point: Array, multipliers: Array) 
     lower = _bounds(data.get("lower_bounds"), -reach, len(point))
     upper = _bounds(data.get("upper_bounds"), reach, len(point))
     worst = np.where(residual > 0, residual * lower, residual * upper)
-    return float(-0.5 * point @ slope - b @ multipliers + worst.sum())
+    bound = float(-0.5 * point @ slope - b @ multipliers + worst.sum())
+    sizes = np.abs(slope) + np.abs(q) + abs(a).T @ np.abs(multipliers)
+    far = np.minimum(np.maximum(np.abs(lower), np.abs(upper)), reach)
+    summed = np.abs(point) @ np.abs(slope) + np.abs(b) @ np.abs(multipliers) + np.abs(worst).sum() + sizes @ far
+    return bound - (len(b) + len(point) + 4) * UNIT * float(summed)
 
 
 def _bounds(given: Any, default: float, count: int) -> Array:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -191,3 +193,35 @@ def test_describe_tells_problems_apart() -> None:
     rows, costs = rng.uniform(0.1, 1, (2, 3)), rng.uniform(0, 1, (2, 3))
     assert linear(costs, rows).describe() == linear(costs, rows).describe()
     assert linear(costs, rows).describe() != linear(2 * costs, rows).describe()
+
+
+def test_upper_bounds_hold_in_fractions() -> None:
+    """Rounding of the dual value and of the shifts is part of the bound."""
+    rng = np.random.default_rng(0)
+    for unit in (1e-3, 1.0, 1e6):
+        costs, prices = rng.random((2, 5)) * unit, rng.uniform(-1, 1, (2, 5)) * unit
+        x = cp.Variable(5, nonneg=True, name="x")
+        backends = [
+            (ConvexBackend([c @ x for c in costs], [cp.sum(x) <= 1]), costs),
+            (ConvexBackend([c @ x for c in prices], [cp.sum(x) <= 1]), prices),
+        ]
+        for backend, table in backends:
+            for w in (np.array([1.0, 0.0]), np.array([0.5, 0.5]), rng.dirichlet(np.ones(2))):
+                share = [Fraction(float(v)) for v in w]
+                gains = [sum(p * Fraction(float(c)) for p, c in zip(share, column, strict=True)) for column in table.T]
+                shift = sum(p * Fraction(n.offset) for p, n in zip(share, backend.normalizers, strict=True))
+                optimum = max(*gains, Fraction(0)) + shift
+                upper = Fraction(backend.optimize(w).upper_bound or 0)
+                assert optimum <= upper <= optimum + Fraction(backend.reward_max) / 10**9
+
+
+def test_a_solver_that_fails_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = cp.Variable(2, nonneg=True, name="x")
+    backend = ConvexBackend([x[0], x[1]], [cp.sum_squares(x) <= 1])
+
+    def failed(*_: Any) -> None:
+        raise cp.SolverError("numerical trouble")
+
+    monkeypatch.setattr(backend.problem, "unpack_results", failed)
+    with pytest.raises(BackendError, match="CLARABEL failed; rescale the problem"):
+        backend.optimize(np.array([0.5, 0.5]))
