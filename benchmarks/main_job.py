@@ -136,7 +136,7 @@ def comparison(console: Console) -> None:
 
 
 def figure(path: Path) -> None:
-    """Portfolio size against the largest loss J* − L, on the KL bandit: every strategy, and what Theorems 1, 1′ and 2
+    """Portfolio size against the largest loss J* − L, on the KL bandit: every strategy, and what Theorems 1, 1″ and 2′
     promise, which is ε·R_max + δ (J* ≤ R_max), the best (μ, α) or n for every size."""
     import matplotlib
 
@@ -158,10 +158,12 @@ def figure(path: Path) -> None:
 
     points = {
         "Theorem 1 promises": [promised(design.best_theorem1(3, k, **ranges)) for k in budgets],
-        "Theorem 1′ promises": [
-            promised(design.best_theorem1_prime(3, k, has_reference=True, **ranges)) for k in budgets
+        "Theorem 1″ promises": [
+            promised(design.best_theorem1_double_prime(3, k, has_reference=True, **ranges)) for k in budgets[1:]
         ],
-        "Theorem 2 promises": [promised(design.best_theorem2(3, k, beta=0.05, reward_max=unit)) for k in budgets],
+        "Theorem 2′ promises": [
+            promised(design.best_theorem2_prime(3, k, beta=0.05, reward_max=unit)) for k in budgets
+        ],
         "PALM's grid": [certified(Palm(mu, alpha, lazy=False, prune=False)) for mu, alpha in grids],
         "random weights": [certified(RandomWeights(n)) for n in counts],
         "uniform grid": [certified(UniformGrid(n)) for n in resolutions],
