@@ -7,8 +7,6 @@ import itertools
 import logging
 import os
 import queue
-import shlex
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -306,10 +304,6 @@ def _submitter(folder: Path, cluster: str, retries: int) -> Any:
         raise InputError(f"submitit is not installed ({error}); pip install 'palm-theory[slurm]'") from error
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # -P: a folder of the user's must not hide a package by its name.
-        python = f"{shlex.quote(sys.executable)} -P"
-        return submitit.AutoExecutor(
-            folder, cluster=cluster, slurm_max_num_timeout=retries, slurm_python=python, local_python=python
-        )
+        return submitit.AutoExecutor(folder, cluster=cluster, slurm_max_num_timeout=retries)
     except RuntimeError as error:
         raise InputError(f"no SLURM here ({error}); log in to a machine that has sbatch and srun") from error

@@ -17,7 +17,7 @@ from backends.bandit import BanditBackend
 from backends.convex import ConvexBackend
 from backends.graph import GraphBackend
 from backends.gym import GymBackend
-from backends.gym.backend import Training
+from backends.gym.training import RLTraining
 from backends.integer import IntegerBackend
 from backends.knapsack import KnapsackBackend
 from backends.linear import LinearBackend
@@ -157,7 +157,7 @@ def exact_gym() -> PolicyBackend:
 
 def trained_gym() -> PolicyBackend:
     pytest.importorskip("stable_baselines3")
-    training = Training("DQN", total_steps=64, episodes=4, options={"learning_starts": 8})
+    training = RLTraining("DQN", total_steps=64, episodes=4, options={"learning_starts": 8})
     name = registered_environment()
     ranges = [(0.0, 1.0), (0.0, 1.0)]
     return GymBackend(name, discount=0.5, horizon=2, mode="train", training=training, reward_range=ranges, seed=3)

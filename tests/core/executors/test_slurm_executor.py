@@ -12,7 +12,6 @@ import pytest
 
 pytest.importorskip("submitit")
 
-from backends.bandit import BanditBackend
 from palm_theory import UniformGrid, build_portfolio
 from palm_theory.errors import BackendError, InputError
 from palm_theory.executors import slurm
@@ -66,14 +65,6 @@ def test_a_job_killed_in_mid_run_resumes_and_no_solve_is_done_twice(local, tmp_p
     assert [step for _, step in other] == ["1", "2", "3", "4", "5", "6", "done"]
     expected = build_portfolio(SteppedBandit(tmp_path / "shared"), strategy)
     assert np.array_equal(built["portfolio"].rewards, expected.rewards)
-
-
-def test_a_folder_named_as_a_package_hides_it_from_no_job(local, tmp_path: Path, monkeypatch):
-    (tmp_path / "backends").mkdir()
-    (tmp_path / "backends" / "__init__.py").touch()
-    monkeypatch.chdir(tmp_path)
-    with local() as executor:
-        assert executor.submit(BanditBackend, np.eye(2)[None]).result().objectives == ("r1", "r2")
 
 
 def test_a_job_whose_time_is_up_is_requeued(local, tmp_path: Path):
